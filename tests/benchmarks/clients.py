@@ -1,4 +1,4 @@
-"""The measured clients, all behind one interface: an operation is prepared, then run, then cleaned up.
+"""The clients that are measured, behind one interface: an operation is prepared, run, and cleaned up.
 
 Only the run is measured. Names of objects to read end in ``-s<bytes>``, those of objects to write in ``-h<SHA-1>``,
 which is all that the sink needs.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,34 +25,54 @@ from tests.benchmarks.uploads import STREAMING
 
 MIB = 1024 * 1024
 BUCKET = "data"
+SLICE, RANGE = 3 * MIB, 4 * MIB
+"""Bytes of a slice and of a range, as cosv4fs sends and fetches them by default."""
 Action = Callable[[], Any]
+_NUMBERS = itertools.count()
+_BLOCKS = 16
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to do: an operation on `count` things of `size` bytes each, on `threads` threads where it matters."""
+    """An operation on `count` objects of `size` bytes each, on `threads` threads where the client itself has none.
+
+    With `buffer` the content is written from one buffer that is filled again after each write, and not as ``bytes``.
+    """
 
     operation: str
     size: int
     count: int = 1
     threads: int = 1
+    buffer: bool = False
+
+    @property
+    def volume(self) -> int:
+        """Bytes of all objects."""
+        return self.size * self.count
 
 
 class Client:
     """What all clients share: local files, and names that never come twice.
 
-    `folder` is for what it downloads; files to upload stand beside it.
+    `folder` is for what it downloads; files to upload stand beside it. Clients of different accounts share no
+    connections.
     """
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
-        self.endpoint, self.options = endpoint, options
+    at_once = frozenset[str]()
+    """Operations that handle all objects of a task in one call; the others are repeated, one after another."""
+
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
+        self.endpoint, self.options, self.account = endpoint, options, account
         self.folder = Path(folder)
-        self._numbers = itertools.count()
 
     def prepare(self, task: Task) -> Action:
         """Return the function to measure."""
-        action: Action = getattr(self, task.operation)(task)
-        return action
+        operation = getattr(self, task.operation)
+        if task.count == 1 or task.operation in self.at_once:
+            action: Action = operation(task)
+            return action
+        actions = [operation(replace(task, count=1)) for _ in range(task.count)]
+        return partial(_run_all, actions)
 
     def clean(self) -> None:
         """Remove local copies."""
@@ -58,11 +81,11 @@ class Client:
 
     def name(self, size: int) -> str:
         """Return a fresh path of an object to read."""
-        return f"{BUCKET}/get-{os.getpid()}-{next(self._numbers)}-s{size}"
+        return f"{BUCKET}/get-{os.getpid()}-{next(_NUMBERS)}-s{size}"
 
     def new_name(self, sha1: str, bucket: str = BUCKET) -> str:
         """Return a fresh path of an object to write, with this SHA-1."""
-        return f"{bucket}/put-{os.getpid()}-{next(self._numbers)}-h{sha1}"
+        return f"{bucket}/put-{os.getpid()}-{next(_NUMBERS)}-h{sha1}"
 
     def local(self, size: int, number: int = 0) -> tuple[str, str]:
         """Return a local file of `size` bytes, in the page cache, and its SHA-1; clients share the files."""
@@ -80,12 +103,13 @@ class Client:
 
     def target(self) -> str:
         """Return the path of a local file that is not there yet."""
-        return str(self.folder / "got" / str(next(self._numbers)))
+        return str(self.folder / "got" / str(next(_NUMBERS)))
 
 
 class FsspecClient(Client):
     """Any filesystem of fsspec."""
 
+    at_once = frozenset({"put_many", "get_many", "cat_many", "info_many"})
     fs: Any
 
     def put_file(self, task: Task) -> Action:
@@ -106,16 +130,15 @@ class FsspecClient(Client):
 
     def write(self, task: Task) -> Action:
         """Write one object in pieces of 1 MiB."""
-        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {})
+        return partial(self._write, self.new_name(written_sha1(task.size)), task, {})
 
-    def _write(self, path: str, size: int, options: dict[str, Any]) -> None:
-        block = memoryview(bytes(MIB))
+    def _write(self, path: str, task: Task, options: dict[str, Any]) -> None:
         with self.fs.open(path, "wb", **options) as file:
-            for offset in range(0, size, MIB):
-                file.write(block[: min(MIB, size - offset)])
+            for piece in pieces(task):
+                file.write(piece)
 
     def read(self, task: Task) -> Action:
-        """Read one object through in pieces of 1 MiB."""
+        """Read one object to its end, in pieces of 1 MiB."""
         return partial(self._read, self.name(task.size), task.size)
 
     def _read(self, path: str, size: int) -> None:
@@ -140,7 +163,7 @@ class FsspecClient(Client):
         return partial(self.fs.cat, [self.name(task.size) for _ in range(task.count)])
 
     def info_many(self, task: Task) -> Action:
-        """Ask for the status of many objects, one after another."""
+        """Get the status of many objects, one after another."""
         return partial(self._info, [self.name(task.size) for _ in range(task.count)])
 
     def _info(self, names: list[str]) -> None:
@@ -148,30 +171,25 @@ class FsspecClient(Client):
             self.fs.info(name)
 
 
-_ACCOUNT = {"appid": "1250000000", "secret_id": "benchmark", "secret_key": "benchmark", "region": "gz"}
-_KEYS = {"key": "benchmark", "secret": "benchmark"}
-
-
 class OurClient(FsspecClient):
     """cosv4fs."""
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
+    at_once = FsspecClient.at_once | {"slices", "ranges"}
+
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
         from cosv4fs import CosV4FileSystem
 
-        super().__init__(endpoint, folder, options)
-        self.fs = CosV4FileSystem(**{**_ACCOUNT, **options}, endpoint=endpoint, proxies={})
+        super().__init__(endpoint, folder, options, account)
+        keys = {"appid": "1250000000", "secret_id": account, "secret_key": account, "region": "gz"}
+        self.fs = CosV4FileSystem(**{**keys, **options}, endpoint=endpoint, proxies={})
 
-    def write(self, task: Task) -> Action:
+    def write_sized(self, task: Task) -> Action:
         """Write one object in pieces of 1 MiB, its size being known."""
-        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {"size": task.size})
-
-    def write_unsized(self, task: Task) -> Action:
-        """Write one object in pieces of 1 MiB, its size being unknown."""
-        return partial(self._write, self.new_name(zeros_sha1(task.size)), task.size, {})
+        return partial(self._write, self.new_name(written_sha1(task.size)), task, {"size": task.size})
 
     def write_streaming(self, task: Task) -> Action:
-        """Do the same in a bucket where uploads of unknown size can be sent while they are written."""
-        return partial(self._write, self.new_name(zeros_sha1(task.size), STREAMING), task.size, {})
+        """Write one object of unknown size in a bucket where it can be sent while it is written."""
+        return partial(self._write, self.new_name(written_sha1(task.size), STREAMING), task, {})
 
     def slices(self, task: Task) -> Action:
         """Send slices through the typed client, on some threads."""
@@ -184,7 +202,7 @@ class OurClient(FsspecClient):
 
     def ranges(self, task: Task) -> Action:
         """Fetch ranges through the typed client into one buffer per thread."""
-        client, key = self.fs.client, "/" + key_of(self.name(task.size * task.count))
+        client, key = self.fs.client, "/" + key_of(self.name(task.volume))
         buffers = [memoryview(bytearray(task.size)) for _ in range(task.threads)]
 
         def fetch(number: int) -> None:
@@ -197,58 +215,66 @@ class OurClient(FsspecClient):
 class S3fsClient(FsspecClient):
     """s3fs with its defaults."""
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
         import s3fs
 
-        super().__init__(endpoint, folder, options)
+        super().__init__(endpoint, folder, options, account)
         self.fs = s3fs.S3FileSystem(
-            **_KEYS, endpoint_url=endpoint, client_kwargs={"region_name": "gz"}, use_listings_cache=False, **options
-        )
+            key=account, secret=account, endpoint_url=endpoint, client_kwargs={"region_name": "gz"},
+            use_listings_cache=False, **options,
+        )  # fmt: skip
+        # its models are read from disk here, not in the first operation
+        self.fs.connect()
 
 
 class ObstoreFsspecClient(FsspecClient):
     """obstore's own fsspec filesystem with its defaults."""
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
         from obstore.fsspec import FsspecStore
 
-        super().__init__(endpoint, folder, options)
-        self.fs = FsspecStore("s3", config=_store_config(endpoint), client_options={"allow_http": True}, **options)
+        super().__init__(endpoint, folder, options, account)
+        config = _store_config(endpoint, account)
+        self.fs = FsspecStore("s3", config=config, client_options={"allow_http": True}, **options)
 
 
 class ObstoreClient(Client):
     """obstore without fsspec."""
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
         from obstore.store import S3Store
 
-        super().__init__(endpoint, folder, options)
-        self.store = S3Store(BUCKET, config=_store_config(endpoint), client_options={"allow_http": True}, **options)
+        super().__init__(endpoint, folder, options, account)
+        config = _store_config(endpoint, account)
+        self.store = S3Store(BUCKET, config=config, client_options={"allow_http": True}, **options)
 
     def put_file(self, task: Task) -> Action:
+        """Upload one file."""
         import obstore
 
         path, sha1 = self.local(task.size)
         return partial(obstore.put, self.store, key_of(self.new_name(sha1)), Path(path))
 
     def write(self, task: Task) -> Action:
+        """Write one object in pieces of 1 MiB."""
         import obstore
 
         def write(key: str) -> None:
-            block = bytes(MIB)
             with obstore.open_writer(self.store, key) as file:
-                for offset in range(0, task.size, MIB):
-                    file.write(block[: min(MIB, task.size - offset)])
+                for piece in pieces(task):
+                    file.write(piece)
 
-        return partial(write, key_of(self.new_name(zeros_sha1(task.size))))
+        return partial(write, key_of(self.new_name(written_sha1(task.size))))
 
     def cat_file(self, task: Task) -> Action:
+        """Read one object into memory."""
         import obstore
 
         key = key_of(self.name(task.size))
         return lambda: obstore.get(self.store, key).bytes()
 
     def get_file(self, task: Task) -> Action:
+        """Download one object to a file."""
         import obstore
 
         def get(key: str, target: str) -> None:
@@ -257,72 +283,168 @@ class ObstoreClient(Client):
 
         return partial(get, key_of(self.name(task.size)), self.target())
 
+    def read(self, task: Task) -> Action:
+        """Read one object to its end, in pieces of 1 MiB."""
+        import obstore
 
-def _store_config(endpoint: str) -> dict[str, Any]:
+        def read(key: str) -> None:
+            done, file = 0, obstore.open_reader(self.store, key)
+            while block := file.read(MIB):
+                done += len(block)
+            assert done == task.size
+
+        return partial(read, key_of(self.name(task.size)))
+
+
+def _store_config(endpoint: str, account: str) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
-        "access_key_id": _KEYS["key"],
-        "secret_access_key": _KEYS["secret"],
+        "access_key_id": account,
+        "secret_access_key": account,
         "region": "gz",
         "virtual_hosted_style_request": False,
     }
 
 
 class RawClient(Client):
-    """``http.client`` with nothing around it: what Python itself can do."""
+    """``http.client`` and ``hashlib`` with nothing around them: what Python itself can do, with warm connections."""
+
+    at_once = frozenset({"slices", "ranges"})
+
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
+        super().__init__(endpoint, folder, options, account)
+        self._warm: list[HTTPConnection] = []
 
     def slices(self, task: Task) -> Action:
-        """Post ready-made forms."""
-        boundary = b"raw-boundary"
-        part = b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
-        fields = [(b"op", b"upload_slice_data"), (b"session", b"session"), (b"offset", b"0")]
-        head = b"".join(part % (boundary, name, value) for name, value in fields)
-        head += b'--%s\r\nContent-Disposition: form-data; name="filecontent"; filename="f"\r\n\r\n' % boundary
-        body = head + bytes(task.size) + b"\r\n--%s--\r\n" % boundary
-        headers = {"Content-Type": "multipart/form-data; boundary=raw-boundary", "Content-Length": str(len(body))}
+        """Post forms that are ready."""
+        forms = [_Form(task.size) for _ in range(task.threads)]
         connections = self._connections(task.threads)
 
         def send(number: int) -> None:
-            connection = connections[number % task.threads]
-            connection.request("POST", "/files/v2/1250000000/data/raw", body, headers)
-            connection.getresponse().read()
+            forms[number % task.threads].post(connections[number % task.threads], task.size)
 
         return partial(_on_threads, send, task)
 
     def ranges(self, task: Task) -> Action:
         """Fetch ranges into one buffer per thread."""
-        path = "/" + self.name(task.size * task.count)
-        buffers = [memoryview(bytearray(task.size)) for _ in range(task.threads)]
-        connections = self._connections(task.threads)
+        path, connections = "/" + self.name(task.volume), self._connections(task.threads)
+        buffers = [memoryview(bytearray(task.size)) for _ in connections]
 
         def fetch(number: int) -> None:
-            connection, view = connections[number % task.threads], buffers[number % task.threads]
-            first = number * task.size
-            connection.request("GET", path, headers={"Range": f"bytes={first}-{first + task.size - 1}"})
-            response, done = connection.getresponse(), 0
-            while done < task.size:
-                done += response.readinto(view[done:])
-            response.read()
+            place, start = number % task.threads, number * task.size
+            _fetch(connections[place], path, start, buffers[place])
 
         return partial(_on_threads, fetch, task)
 
-    def _connections(self, count: int) -> list[Any]:
-        from http.client import HTTPConnection
+    def put_file(self, task: Task) -> Action:
+        """Post a file in slices, while one more thread takes its SHA-1."""
+        path, _ = self.local(task.size)
+        connections = self._connections(task.threads)
+        forms = [_Form(SLICE) for _ in connections]
 
-        found = [HTTPConnection(urlsplit(self.endpoint).netloc) for _ in range(count)]
-        for connection in found:
-            connection.connect()
-        return found
+        def put() -> None:
+            with open(path, "rb") as file, ThreadPoolExecutor(1) as pool:
+                hashed = pool.submit(_sha1_of, path)
+
+                def send(number: int) -> None:
+                    form, connection = forms[number % task.threads], connections[number % task.threads]
+                    form.post(connection, os.preadv(file.fileno(), [form.content], number * SLICE))
+
+                _on_threads(send, replace(task, count=-(-task.size // SLICE)))
+                hashed.result()
+
+        return put
+
+    def get_file(self, task: Task) -> Action:
+        """Fetch an object to a file in ranges."""
+        path, connections, target = "/" + self.name(task.size), self._connections(task.threads), self.target()
+        buffers = [memoryview(bytearray(RANGE)) for _ in connections]
+
+        def get() -> None:
+            with open(target, "wb") as file:
+
+                def fetch(number: int) -> None:
+                    start, place = number * RANGE, number % task.threads
+                    view = buffers[place][: task.size - start]
+                    _fetch(connections[place], path, start, view)
+                    os.pwrite(file.fileno(), view, start)
+
+                _on_threads(fetch, replace(task, count=-(-task.size // RANGE)))
+
+        return get
+
+    def sha1(self, task: Task) -> Action:
+        """Take the SHA-1 of one stream that is in memory."""
+        return partial(hash_written, task.size)
+
+    def spool(self, task: Task) -> Action:
+        """Write a temporary file."""
+
+        def write() -> None:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                for piece in pieces(task):
+                    file.write(piece)
+
+        return write
+
+    def _connections(self, count: int) -> list[HTTPConnection]:
+        while len(self._warm) < count:
+            connection = HTTPConnection(urlsplit(self.endpoint).netloc)
+            connection.request("HEAD", f"/{self.name(1)}")
+            connection.getresponse().read()
+            self._warm.append(connection)
+        return self._warm[:count]
+
+
+class _Form:
+    """The form of a slice, with room for its content."""
+
+    _BOUNDARY = b"raw-boundary"
+    _TAIL = b"\r\n--%s--\r\n" % _BOUNDARY
+
+    def __init__(self, size: int) -> None:
+        part = b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+        fields = [(b"op", b"upload_slice_data"), (b"session", b"session"), (b"offset", b"0")]
+        head = b"".join(part % (self._BOUNDARY, name, value) for name, value in fields)
+        head += b'--%s\r\nContent-Disposition: form-data; name="filecontent"; filename="f"\r\n\r\n' % self._BOUNDARY
+        self._start, self._whole = len(head), memoryview(bytearray(head + bytes(size) + self._TAIL))
+        self.content = self._whole[self._start : self._start + size]
+
+    def post(self, connection: HTTPConnection, length: int) -> None:
+        """Send the form with the first `length` bytes of the content."""
+        end = self._start + length + len(self._TAIL)
+        self._whole[end - len(self._TAIL) : end] = self._TAIL
+        kind = f"multipart/form-data; boundary={self._BOUNDARY.decode()}"
+        headers = {"Content-Type": kind, "Content-Length": str(end)}
+        connection.request("POST", "/files/v2/1250000000/data/raw", self._whole[:end], headers)
+        connection.getresponse().read()
+
+
+def _fetch(connection: HTTPConnection, path: str, start: int, view: memoryview) -> None:
+    connection.request("GET", path, headers={"Range": f"bytes={start}-{start + len(view) - 1}"})
+    response, done = connection.getresponse(), 0
+    while done < len(view):
+        done += response.readinto(view[done:])
+    response.read()
+
+
+def _sha1_of(path: str) -> str:
+    digest = hashlib.sha1(usedforsecurity=False)
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for offset in range(0, len(content), MIB):
+            with memoryview(content)[offset : offset + MIB] as block:
+                digest.update(block)
+    return digest.hexdigest()
 
 
 class VendorClient(Client):
     """The vendor-API client qcloud_cos_py3; it knows only the vendor's hosts, so the emulator is its proxy."""
 
-    def __init__(self, endpoint: str, folder: str, options: dict[str, Any]) -> None:
+    def __init__(self, endpoint: str, folder: str, options: dict[str, Any], account: str = "benchmark") -> None:
         os.environ["http_proxy"] = endpoint
         from qcloud_cos_py3 import CosBucket
 
-        super().__init__(endpoint, folder, options)
+        super().__init__(endpoint, folder, options, account)
         self.bucket = CosBucket(
             options["appid"], options["secret_id"], options["secret_key"], BUCKET, region=options["region"]
         )
@@ -369,18 +491,44 @@ def key_of(path: str) -> str:
     return path.partition("/")[2]
 
 
-@lru_cache
-def zeros_sha1(size: int) -> str:
-    """Return the SHA-1 of what writers write, which is zeros."""
-    digest, block = hashlib.sha1(usedforsecurity=False), bytes(MIB)
-    for offset in range(0, size, MIB):
-        digest.update(block[: size - offset])
+@cache
+def _blocks() -> list[bytes]:
+    return [os.urandom(MIB) for _ in range(_BLOCKS)]
+
+
+def pieces(task: Task) -> Iterator[bytes | memoryview]:
+    """Return what writers write: pieces of 1 MiB, as the task wants them."""
+    buffer = memoryview(bytearray(MIB))
+    for number, offset in enumerate(range(0, task.size, MIB)):
+        block = _blocks()[number % _BLOCKS]
+        piece = block if task.size - offset >= MIB else block[: task.size - offset]
+        if task.buffer:
+            buffer[: len(piece)] = piece
+            yield buffer[: len(piece)]
+        else:
+            yield piece
+
+
+def hash_written(size: int) -> str:
+    """Take the SHA-1 of what writers write."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for piece in pieces(Task("write", size)):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+written_sha1 = cache(hash_written)
+"""The same, taken once for each size."""
 
 
 def stored(size: int) -> str:
     """Return the key of the object of `size` bytes that both clients of the emulator read."""
     return f"stored-s{size}"
+
+
+def _run_all(actions: list[Action]) -> None:
+    for action in actions:
+        action()
 
 
 def _on_threads(function: Callable[[int], None], task: Task) -> None:

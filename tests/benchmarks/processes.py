@@ -1,4 +1,4 @@
-"""The processes of a run: the sink, and one worker per client; and a folder for local files."""
+"""The processes of a run: the sink and one worker per client, and the folder for local files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.processes import Child
 
 
 class SinkProcess(Child):
-    """The sink, and what can be asked of it."""
+    """The sink in a process of its own."""
 
     def __init__(self) -> None:
         super().__init__("tests.benchmarks.sink")
@@ -25,15 +25,15 @@ class SinkProcess(Child):
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
 
     def set_network(self, rtt_ms: float, rate_mbps: float) -> None:
-        """Change the pretended network."""
+        """Change the simulated network."""
         self._ask(f"rtt_ms={rtt_ms}&rate_mbps={rate_mbps}")
 
     def reset(self) -> None:
-        """Begin counting at nothing."""
+        """Set the counters to zero."""
         self._ask("reset=1")
 
     def counts(self) -> dict[str, Any]:
-        """Return what it has seen since the last reset."""
+        """Return the connections and requests since the last reset."""
         return self._ask("")
 
     def _ask(self, query: str) -> dict[str, Any]:
@@ -43,15 +43,16 @@ class SinkProcess(Child):
 
 
 class Worker(Child):
-    """One client, by its name in `CLIENTS`, in a process of its own."""
+    """A client in a process of its own; `client` is a name in `CLIENTS`."""
 
     def __init__(self, client: str, endpoint: str, folder: Path, options: dict[str, Any]) -> None:
-        super().__init__("tests.benchmarks.worker")
+        # temporary files are written where the other files are
+        super().__init__("tests.benchmarks.worker", TMPDIR=str(folder))
         self.tell(client=client, endpoint=endpoint, folder=str(folder), options=options)
 
-    def run(self, task: Task) -> dict[str, Any]:
-        """Do a task and return what it cost."""
-        self.tell(task=vars(task))
+    def run(self, task: Task, *, fresh: bool = False) -> dict[str, Any]:
+        """Do a task and return what it cost; a `fresh` client has no connections yet."""
+        self.tell(task=vars(task), fresh=fresh)
         line = self.line()
         answer: dict[str, Any] = json.loads(line) if line else {"error": "the process has ended"}
         if "error" in answer:

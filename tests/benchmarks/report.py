@@ -1,75 +1,106 @@
-"""Tables for a terminal and for Markdown."""
+"""Tables of figures and goals, for a terminal and for Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
-from tests.benchmarks.runner import Figure
-from tests.benchmarks.targets import Outcome, formula
+from tests.benchmarks.clients import MIB
+from tests.benchmarks.results import Figure, Missing, Results
+from tests.benchmarks.scenarios import OURS
+from tests.benchmarks.targets import Goal
 
-HEADINGS = ("client", "MB/s", "op/s", "of best", "CPU", "memory", "requests", "foreign")
-_OUTCOME_HEADINGS = ("target", "wanted", "measured", "reached")
+HEADINGS = ("client", "rate", "slowest–fastest", "cosv4fs is", "CPU", "memory", "requests", "samples", "foreign")
+"""``cosv4fs is`` has the rate of our default as a multiple; ``foreign`` are the cores used by other processes."""
+GOAL_HEADINGS = ("goal", "wanted", "measured", "outcome")
+_WIDTHS = (38, 12, 17, 11, 12, 10, 9, 8, 8)
 
 
-def figure_row(figure: Figure, best: float) -> tuple[str, ...]:
-    """Return the cells of one figure; `best` is the shortest wall-clock beside it, for the same volume."""
-    volume = figure.size * figure.count
-    many = figure.count > 1 and figure.size < 1024 * 1024
-    cost = f"{figure.cpu * 1e6 / figure.count:.0f} us/op" if volume < 4e7 else f"{figure.cpu_per_gb:.2f} s/GB"
+def rows(figures: Sequence[Figure], missing: Iterable[Missing] = ()) -> list[tuple[str, ...]]:
+    """Return the rows of one scenario."""
+    ours = next((it for it in figures if it.variant == OURS), None)
+    blank = ("",) * (len(HEADINGS) - 2)
+    return [
+        *(_row(it, ours) for it in figures),
+        *((it.variant, f"not measured: {it.reason}", *blank) for it in missing),
+    ]
+
+
+def _row(figure: Figure, ours: Figure | None) -> tuple[str, ...]:
+    low, high = figure.spread
+    cost = f"{figure.cpu * 1e6 / figure.count:.0f} µs" if figure.size < MIB else f"{figure.cpu_per_gb:.2f} s/GB"
     return (
-        figure.variant,
-        "" if many else f"{figure.rate:.0f}",
-        f"{figure.per_second:.0f}" if volume < 4e7 else "",
-        f"{100 * figure.rate / best:.0f} %",
+        figure.variant + (" (repeated)" if figure.repeated else "") + (" (DISTURBED)" if figure.is_disturbed else ""),
+        rate(figure),
+        f"{speed(figure) * low:,.0f}–{speed(figure) * high:,.0f}",
+        f"{speed(ours) / speed(figure):.2f} ×" if ours and figure is not ours else "",
         cost,
-        f"{figure.growth / 2**20:+.0f} MiB",
-        str(figure.requests) if figure.requests >= 0 else "",
+        f"{figure.growth / MIB:+.0f} MiB",
+        f"{figure.requests:,}" if figure.requests >= 0 else "",
+        str(len(figure.walls)),
         f"{figure.foreign:.2f}",
     )
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """Return the figures of one scenario for a terminal, at most 110 columns wide."""
-    best = max(figure.rate for figure in figures)
-    rows = [HEADINGS, *(figure_row(figure, best) for figure in figures)]
-    widths = (34, 7, 7, 7, 11, 10, 8, 7)
-    lines = [f"{figures[0].title}"]
-    for row in rows:
-        cells = [cell.ljust(widths[0]) if not place else cell.rjust(widths[place]) for place, cell in enumerate(row)]
+def counts_objects(figure: Figure) -> bool:
+    """Return whether objects per second are shown, and not MB/s."""
+    return figure.count > 1 and figure.threads == 1 and figure.size <= MIB
+
+
+def speed(figure: Figure) -> float:
+    """Return MB/s, or objects per second where there are several."""
+    return figure.per_second if counts_objects(figure) else figure.rate
+
+
+def rate(figure: Figure) -> str:
+    """Return the speed with its unit."""
+    return f"{speed(figure):,.0f}{'/s' if counts_objects(figure) else ' MB/s'}"
+
+
+def table(title: str, figures: Sequence[Figure], missing: Iterable[Missing] = ()) -> str:
+    """Return the figures of one scenario for a terminal."""
+    lines = [title]
+    for row in (HEADINGS, *rows(figures, missing)):
+        cells = [cell.ljust(_WIDTHS[0]) if not place else cell.rjust(_WIDTHS[place]) for place, cell in enumerate(row)]
         lines.append("  " + "  ".join(cells).rstrip())
-    shares = [it for it in figures if it.scenario == "wan" and it.variant.startswith("cosv4fs")]
-    lines += [f"  {it.variant}: {it.rate / formula(it):.2f} of window x piece / (RTT + piece / rate)" for it in shares]
     return "\n".join(lines) + "\n"
 
 
-def outcome_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
-    """Return the cells of the table of targets."""
+def goal_rows(goals: Iterable[Goal]) -> list[tuple[str, str, str, str]]:
+    """Return the rows of the table of goals."""
     return [
-        (it.name, f"{'<=' if it.at_most else '>='} {it.wanted:g}", f"{it.measured:.2f}", "yes" if it.reached else "NO")
-        for it in outcomes
+        (f"{it.subject}: {it.unit}", f"{'≤' if it.at_most else '≥'} {it.bound:g}", f"{it.measured:.2f}", it.outcome)
+        for it in goals
     ]
 
 
-def outcome_table(outcomes: Sequence[Outcome]) -> str:
-    """Return the table of targets for a terminal."""
-    rows = [_OUTCOME_HEADINGS, *outcome_rows(outcomes)]
-    return "\n".join(f"{name:64} {wanted:>8} {measured:>9}   {reached}" for name, wanted, measured, reached in rows)
+def goal_table(goals: Sequence[Goal]) -> str:
+    """Return the table of goals for a terminal."""
+    lines = [f"{name:74} {wanted:>8} {measured:>9}   {outcome}" for name, wanted, measured, outcome in
+             (GOAL_HEADINGS, *goal_rows(goals))]  # fmt: skip
+    return "\n".join([*lines, "", f"{sum(it.is_reached for it in goals)} of {len(goals)} goals are reached."])
 
 
-def markdown(figures: Sequence[Figure], outcomes: Sequence[Outcome]) -> str:
-    """Return all figures and targets as Markdown."""
+def disturbed(results: Results) -> str:
+    """Return which figures were measured while others used the machine, in words."""
+    found = results.disturbed()
+    if not found:
+        return "No figure was measured while other processes used the machine."
+    lines = [f"  {title}: {', '.join(sorted(variants))}" for title, variants in found.items()]
+    return "\n".join(["DISTURBED, other processes used the machine (--repeat-disturbed measures these again):", *lines])
+
+
+def markdown(results: Results) -> str:
+    """Return the figures of all scenarios as Markdown."""
     parts = []
-    for title, group in groupby(figures, key=lambda figure: figure.title):
-        beside = list(group)
-        best = max(figure.rate for figure in beside)
-        parts.append(f"**{title}**\n\n{markdown_table(HEADINGS, [figure_row(figure, best) for figure in beside])}")
-    if outcomes:
-        parts.append(f"**Targets**\n\n{markdown_table(_OUTCOME_HEADINGS, outcome_rows(outcomes))}")
-    return "\n\n".join(parts) + "\n"
+    titles = dict.fromkeys(it.title for it in results.figures)
+    for title in titles:
+        figures = [it for it in results.figures if it.title == title]
+        missing = [it for it in results.missing if it.title == title]
+        parts.append(f"**{title}**\n\n{markdown_table(HEADINGS, rows(figures, missing))}")
+    return "\n\n".join(parts)
 
 
-def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     """Return rows as a Markdown table."""
     lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)])

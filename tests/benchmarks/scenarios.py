@@ -1,187 +1,254 @@
-"""What is measured: which operation of which clients, at which size, over which network."""
+"""The scenarios: which operation of which clients is measured, with which objects, over which network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from tests.benchmarks.clients import Task
+from tests.benchmarks.clients import MIB, RANGE, SLICE, Task
 
 KIB = 1024
-MIB = 1024 * KIB
-SLICE, RANGE = 3 * MIB, 4 * MIB
-WAN_RATE = 20.0
-"""Megabytes per second and connection on the pretended far links."""
+FAR_RATE = 20.0
+"""Megabytes per second and connection of the simulated far links, except for the cold starts."""
+COLD_RATE, COLD_WINDOW = 10.0, 8
+
+OPERATIONS = {
+    "put_file": "put_file",
+    "write_sized": 'open("wb", size=n)',
+    "write": 'open("wb")',
+    "write_streaming": 'open("wb"), bucket that streams',
+    "get_file": "get_file",
+    "cat_file": "cat_file",
+    "read": 'open("rb")',
+    "put_many": "put",
+    "get_many": "get",
+    "cat_many": "cat",
+    "info_many": "info",
+}
+"""How tables name the operations."""
+
+OURS = "cosv4fs"
+PEERS = ("s3fs", "obstore.fsspec")
+UNCHECKED = "cosv4fs, checksum=False"
+"""Without the SHA-1 of a file; the other clients do not take it either."""
+UNVERIFIED = "cosv4fs, verify_downloads='never'"
+"""Without comparing downloads with their SHA-1, which the other clients do not do either."""
+SIZED, STREAMED = "cosv4fs, size=n", "cosv4fs, bucket that streams"
+PLAIN = "http.client"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: bytes of large objects, numbers of small ones, samples of each figure.
+    """How much is measured: bytes of large objects, number of small ones, samples of each figure.
 
-    `wan_slow` is for those who read a far object one piece after the other, which takes its time.
+    `repeats` has the number of operations of a sample by the size of the object, where that is not one.
     """
 
-    large: tuple[int, ...]
-    wan: int
-    wan_slow: int
+    sizes: tuple[int, ...]
+    repeats: dict[int, int]
+    far: int
+    line: int
+    cold: int
     small: int
     samples: int
     emulator: int
-    memory: int
 
     @classmethod
     def full(cls) -> Scale:
         """The figures that are published."""
         sizes = (4 * KIB, MIB, 32 * MIB, 256 * MIB, 1024 * MIB)
-        return cls(sizes, 768 * MIB, 150 * MIB, 1000, 5, 256 * MIB, 1024 * MIB)
+        repeats = {4 * KIB: 200, MIB: 64, 32 * MIB: 8}
+        return cls(sizes, repeats, 256 * MIB, 768 * MIB, 96 * MIB, 1000, 5, 256 * MIB)
 
     @classmethod
     def quick(cls) -> Scale:
-        """A try-out in about two minutes; its ratios are not the published ones."""
-        return cls((4 * KIB, 32 * MIB), 96 * MIB, 60 * MIB, 200, 3, 32 * MIB, 32 * MIB)
+        """A try-out in some minutes; its ratios are not the published ones."""
+        return cls((4 * KIB, MIB, 32 * MIB), {4 * KIB: 50, MIB: 16}, 32 * MIB, 96 * MIB, 48 * MIB, 100, 2, 32 * MIB)
+
+    @property
+    def main(self) -> int:
+        """The size of the object that most tables show."""
+        return min(256 * MIB, self.sizes[-1])
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One client doing one task; the warm-up opens its connections."""
+    """One client doing one task. A `fresh` one has no connections at the beginning of a sample."""
 
     client: str
     task: Task
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    fresh: bool = False
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """The name in tables."""
         return self.label or self.client
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Variants that are measured in turn, over one network."""
+    """Variants that are measured in turn, over one network; `missing` says why others are not measured."""
 
-    name: str
+    group: str
     title: str
     variants: tuple[Variant, ...]
     rtt_ms: float = 0.0
     rate_mbps: float = 0.0
     # against the package's local service instead of the sink
     on_emulator: bool = False
-    # how often; 0: as the scale says
-    samples: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
 
 
-UNCHECKED = "cosv4fs (checksum=False)"
-"""Without hashing a file before it is sent; the other clients do not hash it as a whole either."""
-UNVERIFIED = "cosv4fs (verify_downloads='never')"
-"""Without comparing what was read with its SHA-1, as the other clients do."""
-_PEERS = ("cosv4fs", "s3fs", "obstore.fsspec")
-_BARE = ("put_file", "write", "get_file", "cat_file")
-_LARGE = ("put_file", "write", "get_file", "cat_file", "read")
-_SMALL = ("put_many", "get_many", "cat_many", "info_many")
-
-
-def _size(number: int) -> str:
+def named_size(number: int) -> str:
+    """Return a number of bytes in words."""
     for unit, name in ((1024 * MIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if number >= unit:
             return f"{number // unit} {name}"
     return f"{number} B"
 
 
+def _ours(task: Task, label: str = "", **options: Any) -> Variant:
+    return Variant(OURS, task, options, label)
+
+
+# -- what Python itself can do -----------------------------------------------------------------------------------------
+
+
 def _raw(scale: Scale) -> Iterator[Scenario]:
-    for operation, size in (("slices", SLICE), ("ranges", RANGE)):
-        for threads in (1, 4, 8):
-            task = Task(operation, size, scale.memory // size // 2 + threads, threads)
-            variants = tuple(Variant(client, task) for client in ("http.client", "cosv4fs"))
-            title = f"{operation} of {_size(size)}, {threads} thread{'s' * (threads > 1)}"
-            yield Scenario("raw", title, variants, samples=2 * scale.samples)
+    volume = 2 * scale.main
+    yield Scenario("raw", "SHA-1 of one stream", (Variant(PLAIN, Task("sha1", volume), label="hashlib"),))
+    yield Scenario("raw", "a temporary file, written", (Variant(PLAIN, Task("spool", volume), label="file"),))
+    for operation, sizes in (("slices", (MIB, SLICE)), ("ranges", (MIB, RANGE))):
+        for size, threads in ((sizes[0], 1), *((sizes[1], threads) for threads in (1, 4, 8))):
+            task = Task(operation, size, volume // size + threads, threads)
+            title = f"{operation} of {named_size(size)}, {threads} thread{'s' * (threads > 1)}"
+            yield Scenario("raw", title, (Variant(PLAIN, task), _ours(task)))
+    posts = Task("slices", 4 * KIB, 2 * scale.small, 8)
+    yield Scenario("raw", "slices of 4 KiB, 8 threads", (Variant(PLAIN, posts), _ours(posts)))
+
+
+# -- one object --------------------------------------------------------------------------------------------------------
+
+
+def _peers(scale: Scale) -> Iterator[Scenario]:
+    for size in scale.sizes:
+        for operation in ("put_file", "write", "get_file", "cat_file", "read"):
+            yield _object(Task(operation, size, scale.repeats.get(size, 1)), with_plain=size == scale.main)
+    yield _object(Task("write", scale.main, buffer=True), with_plain=False)
+
+
+def _object(task: Task, *, with_plain: bool) -> Scenario:
+    peers = [Variant(client, task) for client in (*PEERS, "obstore")]
+    if with_plain and task.operation in ("put_file", "get_file"):
+        peers.append(Variant(PLAIN, replace(task, threads=8)))
+    count = f"{task.count} × " if task.count > 1 else ""
+    note = ", from a buffer that is filled again" if task.buffer else ""
+    title = f"{OPERATIONS[task.operation]} {count}{named_size(task.size)}{note}"
+    return Scenario("peers", title, (*_all_of_ours(task), *peers))
+
+
+def _all_of_ours(task: Task) -> list[Variant]:
+    """Return the default of an operation, and what else cosv4fs has for it."""
+    found = [_ours(task)]
+    if task.operation == "put_file":
+        found.append(_ours(task, UNCHECKED, checksum=False))
+    if task.operation == "read":
+        found.append(_ours(task, UNVERIFIED, verify_downloads="never"))
+    if task.operation == "write":
+        found.append(_ours(replace(task, operation="write_streaming"), STREAMED))
+        found.append(_ours(replace(task, operation="write_sized"), SIZED))
+    return found
+
+
+# -- many objects ------------------------------------------------------------------------------------------------------
+
+
+def _many(scale: Scale, rtt: float = 0.0) -> Iterator[Scenario]:
+    for operation in ("put_many", "get_many", "cat_many", "info_many"):
+        if operation == "info_many" and rtt:
+            continue  # one after another: only the round trip would be measured
+        task = Task(operation, 4 * KIB, scale.small)
+        variants = tuple(Variant(client, task) for client in (OURS, *PEERS))
+        title = f"{OPERATIONS[operation]} {scale.small:,} × 4 KiB" + (f", {rtt:.0f} ms" if rtt else "")
+        yield Scenario("far-small" if rtt else "small", title, variants, rtt, FAR_RATE if rtt else 0.0)
+
+
+# -- far links ---------------------------------------------------------------------------------------------------------
+
+
+def _far(scale: Scale) -> Iterator[Scenario]:
+    for operation in ("put_file", "write", "get_file", "cat_file", "read"):
+        task = Task(operation, scale.far)
+        variants = (*_all_of_ours(task), *(Variant(client, task) for client in PEERS))
+        yield Scenario("far", f"{OPERATIONS[operation]} {named_size(scale.far)}, 30 ms", variants, 30.0, FAR_RATE)
+
+
+def _line(scale: Scale) -> Iterator[Scenario]:
+    for rtt in (30.0, 10.0, 80.0):
+        for operation in ("put_file", "write_sized", "get_file", "read") if rtt == 30.0 else ("put_file", "get_file"):
+            task = Task(operation, scale.line)
+            variants = [
+                _ours(task, f"{OURS}, {number} in flight", max_concurrency=number)
+                for number in ((12, 16) if rtt == 30.0 else (12,))
+            ]
+            reason = "their number of requests in flight cannot be set for all operations; see the same at 256 MiB"
+            if rtt != 30.0:
+                reason = "the peers are compared at 30 ms"
+            title = f"{OPERATIONS[operation]} {named_size(scale.line)}, share of the line, {rtt:.0f} ms"
+            yield Scenario("line", title, tuple(variants), rtt, FAR_RATE, missing=dict.fromkeys(PEERS, reason))
+
+
+def _cold(scale: Scale) -> Iterator[Scenario]:
+    for operation in ("put_file", "write_sized", "get_file"):
+        task = Task(operation, scale.cold)
+        piece = ("ranges", RANGE) if operation == "get_file" else ("slices", SLICE)
+        plain = Task(*piece, scale.cold // piece[1], COLD_WINDOW)
+        peer = replace(task, operation="write") if operation == "write_sized" else task
+        variants = (
+            Variant(PLAIN, plain, label=f"{PLAIN}, {COLD_WINDOW} warm connections"),
+            Variant(OURS, task, {"max_concurrency": COLD_WINDOW}, fresh=True),
+            Variant("s3fs", peer, {"max_concurrency": COLD_WINDOW}, fresh=True),
+            Variant("obstore.fsspec", peer, label="obstore.fsspec, connections of its choice", fresh=True),
+        )
+        title = f"{OPERATIONS[operation]} {named_size(scale.cold)}, cold, 30 ms, {COLD_RATE:.0f} MB/s per connection"
+        yield Scenario("cold", title, variants, 30.0, COLD_RATE)
+
+
+# -- others ------------------------------------------------------------------------------------------------------------
+
+
+def _concurrency(scale: Scale) -> Iterator[Scenario]:
+    for operation in ("put_file", "get_file"):
+        task = Task(operation, scale.main)
+        variants = tuple(
+            _ours(task, f"{number} in flight", max_concurrency=number) for number in (1, 2, 4, 8, 12, 16, 32)
+        )
+        yield Scenario("concurrency", f"{operation} {named_size(task.size)} by max_concurrency", variants)
 
 
 def _vendor(scale: Scale) -> Iterator[Scenario]:
     for operation in ("put_file", "get_file", "cat_file"):
         task = Task(operation, scale.emulator)
-        variants = [Variant(client, task) for client in ("cosv4fs (emulator)", "qcloud_cos_py3")]
+        variants = [Variant("cosv4fs (emulator)", task, label=OURS), Variant("qcloud_cos_py3", task)]
         if operation == "put_file":
             variants.append(Variant("cosv4fs (emulator)", task, {"checksum": False}, UNCHECKED))
-        title = f"{operation} {_size(scale.emulator)} on the local service"
+        title = f"{operation} {named_size(task.size)} on the local service"
         yield Scenario("vendor", title, tuple(variants), on_emulator=True)
 
 
-def _peers(scale: Scale) -> Iterator[Scenario]:
-    for size in scale.large:
-        for operation in _LARGE:
-            task = Task(operation, size)
-            variants = [Variant(client, task) for client in _PEERS]
-            if operation in _BARE:
-                variants.append(Variant("obstore", task))
-            if operation == "put_file":
-                variants.append(Variant("cosv4fs", task, {"checksum": False}, UNCHECKED))
-            if operation == "read":
-                variants.append(Variant("cosv4fs", task, {"verify_downloads": "never"}, UNVERIFIED))
-            if operation == "write":
-                unsized = Task("write_unsized", size)
-                variants.append(Variant("cosv4fs", unsized, label="cosv4fs (no size=)"))
-                streaming = Task("write_streaming", size)
-                variants.append(Variant("cosv4fs", streaming, label="cosv4fs (no size=, streaming)"))
-            samples = max(3, scale.samples - 1) if size > 512 * MIB else 0
-            yield Scenario("peers", f"{operation} {_size(size)}", tuple(variants), samples=samples)
-
-
-def _small(scale: Scale) -> Iterator[Scenario]:
-    for operation in _SMALL:
-        task = Task(operation, 4 * KIB, scale.small)
-        variants = tuple(Variant(client, task) for client in _PEERS)
-        yield Scenario("small", f"{operation} {scale.small} x 4 KiB", variants)
-
-
-def _concurrency(scale: Scale) -> Iterator[Scenario]:
-    size = min(256 * MIB, scale.memory)
-    for operation in ("put_file", "get_file"):
-        variants = tuple(
-            Variant("cosv4fs", Task(operation, size), {"max_concurrency": number}, f"concurrency {number}")
-            for number in (1, 2, 4, 8, 12, 16, 32)
-        )
-        yield Scenario("concurrency", f"{operation} {_size(size)} by concurrency", variants)
-
-
-def _wan(scale: Scale) -> Iterator[Scenario]:
-    for rtt in (10.0, 30.0, 80.0):
-        for operation in ("put_file", "write", "get_file", "read") if rtt == 30.0 else ("put_file", "get_file"):
-            variants = [
-                Variant("cosv4fs", Task(operation, scale.wan), {"max_concurrency": number}, f"cosv4fs, {number}")
-                for number in (12, 16)
-            ]
-            if operation == "put_file":
-                variants += [
-                    Variant(
-                        "cosv4fs", it.task, {**it.options, "checksum": False}, it.name.replace("cosv4fs", UNCHECKED)
-                    )
-                    for it in variants
-                ]
-            if rtt == 30.0:
-                # the peers read one piece after the other: their rate does not depend on the size
-                size = scale.wan_slow if operation == "read" else scale.wan
-                variants += [Variant(client, Task(operation, size)) for client in _PEERS[1:]]
-            title = f"{operation} {_size(scale.wan)}, {rtt:.0f} ms"
-            yield Scenario("wan", title, tuple(variants), rtt, WAN_RATE, samples=max(2, scale.samples - 1))
-
-
-def _wan_small(scale: Scale) -> Iterator[Scenario]:
-    for operation in ("put_many", "get_many", "cat_many"):
-        task = Task(operation, 4 * KIB, scale.small)
-        variants = tuple(Variant(client, task) for client in (_PEERS if operation == "put_many" else _PEERS[:2]))
-        title = f"{operation} {scale.small} x 4 KiB, 30 ms"
-        yield Scenario("wan-small", title, variants, 30.0, WAN_RATE, samples=max(2, scale.samples - 1))
-
-
-SCENARIOS: dict[str, Callable[[Scale], Iterator[Scenario]]] = {
+GROUPS: dict[str, Callable[[Scale], Iterator[Scenario]]] = {
     "raw": _raw,
-    "vendor": _vendor,
     "peers": _peers,
-    "small": _small,
+    "small": _many,
+    "far": _far,
+    "far-small": partial(_many, rtt=30.0),
+    "line": _line,
+    "cold": _cold,
     "concurrency": _concurrency,
-    "wan": _wan,
-    "wan-small": _wan_small,
+    "vendor": _vendor,
 }
-"""What ``--only`` can name."""
+"""Groups of scenarios, which ``--only`` can name."""

@@ -1,10 +1,10 @@
-"""A server that keeps nothing: it swallows uploads, serves a pattern, and can pretend to be far away.
+"""A server that discards uploads, serves a pattern as downloads, and can simulate a network.
 
-It speaks just enough of the COS JSON API v4 and of S3 that every measured client talks to the very same process, and
-it is made to cost as little as Python can: request bodies are discarded by the kernel (or received into one reused
-buffer), downloads leave by ``sendfile`` from memory.
+It implements enough of the COS JSON API v4 and of S3 for all clients, which therefore use the same process. It needs
+little CPU: request bodies are discarded by the kernel, or received into one buffer, and downloads are sent from memory
+by ``sendfile``.
 
-The injected network has a round-trip time (half of it passes before a body is read, half before the answer; the first
+The simulated network has a round-trip time (half of it passes before a body is read, half before the reply; the first
 one of a connection is its handshake) and a rate per connection. There is no slow start, no loss and no jitter.
 """
 
@@ -25,18 +25,18 @@ from tests.benchmarks.dialects import MIB, Call, Reply, Service, pattern_block
 PATTERN_SIZE = 16 * MIB
 _HEAD_ROOM = 64 * 1024
 _PREFIX = 4096
-"""Bytes of a body that are looked at; the rest is discarded."""
+"""Bytes of a body that are parsed; the rest is discarded."""
 _WASTE = bytearray(MIB)
-"""Where all connections receive what nobody reads."""
+"""The buffer into which all connections receive what is discarded."""
 _PACED = 256 * 1024
-"""Bytes that move at once when the rate is limited."""
+"""Bytes that are sent or received at once when the rate is limited."""
 _DISCARD = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
 _CORKED = getattr(socket, "MSG_MORE", 0)
 
 
 @dataclass
 class Network:
-    """What the pretended network is like: seconds per round trip, bytes per second and connection (0: no limit)."""
+    """The simulated network: seconds per round trip, bytes per second and connection (0: no limit)."""
 
     rtt: float = 0.0
     rate: float = 0.0
@@ -44,14 +44,14 @@ class Network:
 
 @dataclass
 class Counts:
-    """What the sink has seen since the last reset."""
+    """Connections and requests since the last reset."""
 
     connections: int = 0
     requests: int = 0
 
 
 class Sink:
-    """Accepts connections on loopback and serves each on a thread of its own."""
+    """Accepts connections on loopback and serves each in a thread."""
 
     def __init__(self) -> None:
         self.network = Network()
@@ -70,7 +70,7 @@ class Sink:
             threading.Thread(target=_serve_connection, args=(self, connected), daemon=True).start()
 
     def control(self, call: Call) -> Reply:
-        """Report, reset, or change the network; these requests are not counted."""
+        """Return the counts, reset them, or change the network; such requests are not counted."""
         if "rtt_ms" in call.query:
             self.network = Network(float(call.query["rtt_ms"]) / 1000, float(call.query["rate_mbps"]) * 1e6)
         with self.lock:
@@ -81,7 +81,7 @@ class Sink:
 
 
 class _Link:
-    """One connection: heads in, bodies dropped, replies out."""
+    """One connection."""
 
     def __init__(self, sink: Sink, connected: socket.socket) -> None:
         self.sink, self._socket = sink, connected
@@ -91,7 +91,7 @@ class _Link:
         self._opened = time.perf_counter()
 
     def serve_one(self) -> bool:
-        """Serve one request; False when the client has gone."""
+        """Serve one request; return False at the end of the connection."""
         end = self._receive_head()
         if end < 0:
             return False
@@ -112,7 +112,7 @@ class _Link:
         return True
 
     def _receive_head(self) -> int:
-        """Return where the head ends in the buffer, -1 at the end of the stream."""
+        """Return the end of the head in the buffer, or -1 at the end of the connection."""
         while True:
             end = self._buffer.find(b"\r\n\r\n", 0, self._filled)
             if end >= 0:
@@ -194,7 +194,7 @@ def _sleep_until(moment: float) -> None:
 
 
 def _pattern_file() -> int:
-    """Return a descriptor of the bytes that every download repeats."""
+    """Return the descriptor of a file in memory with the content of downloads."""
     descriptor = os.memfd_create("pattern")
     block = pattern_block()
     for _ in range(PATTERN_SIZE // len(block)):
@@ -203,7 +203,7 @@ def _pattern_file() -> int:
 
 
 def main() -> None:
-    """Run the sink; prints its port."""
+    """Print the port and serve."""
     sink = Sink()
     print(sink.port, flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -1,118 +1,124 @@
-"""``python -m tests.benchmarks.summary FILE.json README.md``: a run's figures as the tables of the README."""
+"""``python -m tests.benchmarks.summary FILE.json``: the figures of a run as the tables of two pages.
+
+README.md gets what users decide by; the README.md of this folder gets all figures and goals.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks.report import markdown_table, outcome_rows
-from tests.benchmarks.runner import Figure
-from tests.benchmarks.scenarios import MIB, UNCHECKED, UNVERIFIED
-from tests.benchmarks.targets import formula, outcomes
+from tests.benchmarks.clients import MIB
+from tests.benchmarks.report import GOAL_HEADINGS, disturbed, goal_rows, markdown, markdown_table, rate, speed
+from tests.benchmarks.results import Figure, Results
+from tests.benchmarks.scenarios import OURS, SIZED, STREAMED, UNCHECKED, UNVERIFIED, named_size
+from tests.benchmarks.targets import OBSTORE, S3FS, goals
+from tests.processes import REPOSITORY
 
-_MARKS = ("<!-- benchmarks: made by python -m tests.benchmarks.summary -->", "<!-- end of benchmarks -->")
-_VARIANTS = {"cosv4fs": "", UNCHECKED: ", `checksum=False`", UNVERIFIED: ", `verify_downloads='never'`"}
-_NAMES = {
-    "put_file": "`put_file`",
-    "write": '`open("wb", size=n)`',
-    "get_file": "`get_file`",
-    "cat_file": "`cat_file`",
-    "read": '`open("rb")`',
-    "put_many": "`put`",
-    "get_many": "`get`",
-    "cat_many": "`cat`",
-    "info_many": "`info`",
-}
-
-
-_AGAINST = ("× s3fs", "× obstore.fsspec")
-
-
-def summary(figures: Sequence[Figure], machine: str) -> str:
-    """Return tables of large objects, far ones, small ones, and of the targets that were missed."""
-    costs = ("CPU s/GB", "memory", "s3fs memory")
-    tables = [
-        (("256 MiB, no latency", "MB/s", *_AGAINST, *costs), _large(figures, 256 * MIB)),
-        (("1 GiB, no latency", "MB/s", *_AGAINST, *costs), _large(figures, 1024 * MIB)),
-        (("30 ms, 20 MB/s per connection", "MB/s", "of what 12 connections can", *_AGAINST), _far(figures)),
-        (("1,000 objects of 4 KiB", "per second", *_AGAINST, "over 30 ms"), _small(figures)),
-    ]
-    filled = [(headings, rows) for headings, found in tables if (rows := list(found))]
-    return "\n\n".join([f"Measured on {machine}.", *(markdown_table(*table) for table in filled), _reached(figures)])
+_BEGIN, _END = "<!-- made by python -m tests.benchmarks.summary -->", "<!-- end -->"
+_ROWS = (
+    ("`put_file`", "put_file", OURS),
+    ("`put_file`, `checksum=False`", "put_file", UNCHECKED),
+    ('`open("wb")`', "write", OURS),
+    ('`open("wb")`, bucket that streams', "write_streaming", STREAMED),
+    ('`open("wb", size=n)`', "write_sized", SIZED),
+    ("`get_file`", "get_file", OURS),
+    ("`cat_file`", "cat_file", OURS),
+    ('`open("rb")`', "read", OURS),
+    ("`open(\"rb\")`, `verify_downloads='never'`", "read", UNVERIFIED),
+)
+"""Names, operations and variants in the order of the table."""
+_MANY = (("`put`", "put_many"), ("`get`", "get_many"), ("`cat`", "cat_many"), ("`info`", "info_many"))
+_NOT_MEASURED = "not measured"
 
 
-def _large(figures: Sequence[Figure], size: int) -> Iterable[Sequence[str]]:
-    for operation in ("put_file", "write", "get_file", "cat_file", "read"):
-        group = _by_variant(figures, "peers", operation, size)
-        for variant, note in _VARIANTS.items():
-            ours = group.get(variant)
-            if ours is None:
-                continue
-            memory = f"{group['s3fs'].growth / MIB:.0f} MiB" if "s3fs" in group else ""
-            ratios = [_ratio(ours.rate, group.get(peer)) for peer in ("s3fs", "obstore.fsspec")]
-            cells = (f"{ours.rate:.0f}", *ratios, f"{ours.cpu_per_gb:.2f}", f"{ours.growth / MIB:.0f} MiB", memory)
-            yield (_NAMES[operation] + note, *cells)
+def short(results: Results) -> str:
+    """Return what users decide by: a few tables, and where another client is faster."""
+    main = max((it.size for it in results.select("peers") if it.size <= 256 * MIB), default=0)
+    far = max((it.size for it in results.select("far")), default=0)
+    columns = (("peers", main, ""), ("far", far, ", 30 ms"), ("peers", MIB, ""))
+    headings = ["", *(named_size(size) + note for _, size, note in columns)]
+    one = [[name, *(_cell(results, group, operation, variant, size) for group, size, _ in columns)]
+           for name, operation, variant in _ROWS]  # fmt: skip
+    small = next(iter(results.select("small")), None)
+    count = f"{small.count:,} × {named_size(small.size)}" if small else ""
+    many = [[name, *(_cell(results, group, operation) for group in ("small", "far-small"))]
+            for name, operation in _MANY]  # fmt: skip
+    every = goals(results)
+    return "\n\n".join([
+        f"Rate · × s3fs · × obstore.fsspec, measured on {results.machine.partition(';')[0]}:",
+        markdown_table(headings, one),
+        markdown_table(["", count, f"{count}, 30 ms"], many),
+        losses(results),
+        f"{sum(it.is_reached for it in every)} of {len(every)} goals are reached.",
+    ])  # fmt: skip
 
 
-def _far(figures: Sequence[Figure]) -> Iterable[Sequence[str]]:
-    for operation in ("put_file", "write", "get_file", "read"):
-        group = {it.variant: it for it in figures if (it.scenario, it.rtt_ms, it.operation) == ("wan", 30.0, operation)}
-        for variant, note in _VARIANTS.items():
-            ours = group.get(f"{variant}, 12")
-            if ours is not None:
-                ratios = [_ratio(ours.rate, group.get(peer)) for peer in ("s3fs", "obstore.fsspec")]
-                yield (_NAMES[operation] + note, f"{ours.rate:.0f}", f"{ours.rate / formula(ours):.2f}", *ratios)
+def _cell(results: Results, group: str, operation: str, variant: str = OURS, size: int | None = None) -> str:
+    fields = {"variant": variant, "buffer": False, **({} if size is None else {"size": size})}
+    ours = next(results.select(group, operation, **fields), None)
+    if ours is None:
+        return _NOT_MEASURED
+    return " · ".join([rate(ours), *(_times(results, ours, peer) for peer in (S3FS, OBSTORE))])
 
 
-def _small(figures: Sequence[Figure]) -> Iterable[Sequence[str]]:
-    for operation in ("put_many", "get_many", "cat_many", "info_many"):
-        group = {it.variant: it for it in figures if (it.scenario, it.operation) == ("small", operation)}
-        far = {it.variant: it for it in figures if (it.scenario, it.operation) == ("wan-small", operation)}
-        ours = group.get("cosv4fs")
-        if ours is not None:
-            ratios = [
-                f"{ours.per_second / group[peer].per_second:.1f}" if peer in group else ""
-                for peer in ("s3fs", "obstore.fsspec")
-            ]
-            away = f"{far['cosv4fs'].per_second:.0f}" if "cosv4fs" in far else ""
-            yield (_NAMES[operation], f"{ours.per_second:.0f}", *ratios, away)
+def _times(results: Results, ours: Figure, peer: str) -> str:
+    other = results.beside(ours, peer)
+    return _NOT_MEASURED if other is None else f"{speed(ours) / speed(other):.2g}"
 
 
-def _by_variant(figures: Sequence[Figure], scenario: str, operation: str, size: int) -> dict[str, Figure]:
-    wanted = (scenario, operation, size)
-    return {it.variant: it for it in figures if (it.scenario, it.operation, it.size) == wanted}
+def losses(results: Results) -> str:
+    """Return a sentence that names the defaults that are slower than those of another client."""
+    found = {peer: list(_slower(results, peer)) for peer in (S3FS, OBSTORE)}
+    parts = [f"slower than {peer}: {', '.join(names)}" for peer, names in found.items() if names]
+    return (
+        f"With its defaults cosv4fs is {'; '.join(parts)}." if parts else "No default is slower than another client's."
+    )
 
 
-def _ratio(rate: float, peer: Figure | None) -> str:
-    return f"{rate / peer.rate:.1f}" if peer is not None else ""
+def _slower(results: Results, peer: str) -> Iterator[str]:
+    for group in ("peers", "far", "small", "far-small"):
+        for it in results.select(group, variant=OURS, buffer=False):
+            other = results.beside(it, peer)
+            if other is not None and speed(it) < 0.95 * speed(other):
+                yield f"`{it.title}` ({speed(it) / speed(other):.2f})"
 
 
-def _reached(figures: Sequence[Figure]) -> str:
-    rows = outcome_rows(outcomes(list(figures)))
-    missed = [row[:3] for row in rows if row[3] != "yes"]
-    told = f"Of {len(rows)} targets {len(rows) - len(missed)} were reached"
-    return f"{told}; missed:\n\n{markdown_table(('target', 'wanted', 'measured'), missed)}" if missed else f"{told}."
+def everything(results: Results) -> str:
+    """Return all goals and all figures."""
+    every = goals(results)
+    return "\n\n".join([
+        f"Measured on {results.machine}." + (" A try-out with `--quick`." if results.quick else ""),
+        disturbed(results),
+        "## Goals",
+        f"{sum(it.is_reached for it in every)} of {len(every)} are reached.",
+        markdown_table(GOAL_HEADINGS, goal_rows(every)),
+        "## Figures",
+        markdown(results),
+    ])  # fmt: skip
 
 
-def main() -> None:
-    """Write what the arguments say."""
+def insert(page: str, text: str) -> str:
+    """Return a page with the text between its two marks; a ValueError if it has none."""
+    pattern = f"{re.escape(_BEGIN)}.*?{re.escape(_END)}"
+    changed, count = re.subn(pattern, lambda _: f"{_BEGIN}\n\n{text}\n\n{_END}", page, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"the page needs the marks {_BEGIN} and {_END} once")
+    return changed
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write both pages."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.summary", description=__doc__)
     parser.add_argument("figures", type=Path, help="FILE.json of a run")
-    parser.add_argument("page", type=Path, help="the page with the two marks between which the tables stand")
-    options = parser.parse_args()
-    content = json.loads(options.figures.read_text("utf-8"))
-    text = summary([Figure(**figure) for figure in content["figures"]], content["machine"])
-    begin, end = _MARKS
-    page, count = re.subn(
-        re.escape(begin) + ".*?" + re.escape(end), lambda _: f"{begin}\n\n{text}\n\n{end}",
-        options.page.read_text("utf-8"), flags=re.DOTALL,
-    )  # fmt: skip
-    if count != 1:
-        parser.error(f"{options.page} has no place for them: {begin} … {end}")
-    options.page.write_text(page, "utf-8")
+    results = Results.load(parser.parse_args(arguments).figures)
+    for page, text in {
+        REPOSITORY / "README.md": short(results),
+        Path(__file__).with_name("README.md"): everything(results),
+    }.items():
+        page.write_text(insert(page.read_text("utf-8"), text), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,149 +1,242 @@
-"""What the package wants to reach, and whether a run has."""
+"""The goals of the package, and whether a run reaches them.
+
+A missed goal is printed with its limits: what something plain, measured in the same run, would allow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.benchmarks.runner import Figure
-from tests.benchmarks.scenarios import MIB, RANGE, SLICE, UNCHECKED, UNVERIFIED
+from tests.benchmarks.clients import MIB, RANGE, SLICE
+from tests.benchmarks.results import Figure, Results, piece_size
+from tests.benchmarks.scenarios import OPERATIONS, OURS, PLAIN, SIZED, STREAMED, named_size
 
-_OURS = "cosv4fs"
-_VARIANTS = ((_OURS, ""), (UNCHECKED, " without checksum"), (UNVERIFIED, " unverified"))
-_LARGE = {
-    "put_file": (5.0, 1.5),
-    "write": (6.0, 1.0),
-    "get_file": (2.4, 2.0),
-    "cat_file": (2.7, 1.4),
-    "read": (1.5, 1.1),
-}
-"""By operation: how many times as fast as s3fs and obstore.fsspec, for objects of 256 MiB and more."""
-_SMALL = {
-    "s3fs": {"put_many": 2.0, "get_many": 2.5, "cat_many": 4.0, "info_many": 4.0},
-    "obstore.fsspec": {"get_many": 1.2, "cat_many": 1.2, "info_many": 1.2},
-}
-"""The same for many small objects, by peer."""
-_IN_FLIGHT = 32
+S3FS, OBSTORE = "s3fs", "obstore.fsspec"
+_GIB = 1024 * MIB
+_FURTHER_ROUND_TRIPS = {"put_file": 4, "write_sized": 4, "get_file": 1, "read": 2}
+"""Round trips of a transfer before and after its slices or ranges: open, finish, stat and move; stat."""
+
+Limit = tuple[str, float]
+"""What bounds a figure, and the value that it allows."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One target: the bound, the worst figure that counts for it, and whether that is good enough."""
+class Goal:
+    """One goal: what is measured, the bound, the result, and what limits it."""
 
-    name: str
-    wanted: float
+    subject: str
+    unit: str
+    bound: float
     measured: float
+    limits: tuple[Limit, ...] = ()
     at_most: bool = False
 
     @property
-    def reached(self) -> bool:
-        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+    def is_reached(self) -> bool:
+        """Whether the figure is good enough."""
+        return self.measured <= self.bound if self.at_most else self.measured >= self.bound
+
+    @property
+    def outcome(self) -> str:
+        """``reached``, or the cause."""
+        if self.is_reached:
+            return "reached"
+        allowed = "; ".join(f"{name}: {value:.2f}" for name, value in self.limits)
+        return f"missed; what limits it: {allowed}" if allowed else "missed"
 
 
-def outcomes(figures: Sequence[Figure]) -> list[Outcome]:
-    """Return all targets for which the run has figures; where several sizes count, the worst one does."""
-    parts = (_large, _vendor, _raw, _costs, _wan, _small, _far_small)
-    return [
-        Outcome(name, wanted, max(values) if at_most else min(values), at_most)
-        for part in parts
-        for name, wanted, values, at_most in part(figures)
-        if values
-    ]
+def goals(results: Results) -> list[Goal]:
+    """Return the goals for which there are figures, in the order of the tables."""
+    parts = (_large, _unsized, _reading, _middle, _small, _line, _cold, _costs, _overhead)
+    run = _Run(results)
+    return [goal for part in parts for goal in part(run)]
 
 
-def formula(figure: Figure) -> float:
-    """Return the MB/s that a window of slices or ranges can reach: window x slice / (RTT + slice / rate)."""
-    window = int(figure.variant.rpartition(" ")[2])
-    piece = SLICE if figure.operation in ("put_file", "write") else RANGE
-    return window * piece / 1e6 / (figure.rtt_ms / 1000 + piece / 1e6 / figure.rate_mbps)
+class _Run:
+    """The figures of a run, as goals need them."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        sizes = {it.size for it in results.select("peers") if it.size <= 256 * MIB}
+        self.main = max(sizes, default=0)
+
+    def object(self, operation: str, size: int, variant: str = OURS) -> Figure | None:
+        """Return the figure of objects of one size, written from ``bytes``."""
+        return next(self.results.select("peers", operation, size=size, variant=variant, buffer=False), None)
+
+    def raw(self, operation: str, size: int = 0, threads: int = 1) -> Figure | None:
+        """Return the figure of a step of plain Python."""
+        fields = {"size": size, "threads": threads} if size else {}
+        return next(self.results.select("raw", operation, client=PLAIN, **fields), None)
+
+    def against(
+        self,
+        peer: str,
+        bound: float,
+        ours: Figure | None,
+        *plain: tuple[str, float | None],
+        value: Callable[[Figure], float] = lambda it: it.rate,
+        unit: str = "",
+        at_most: bool = False,
+    ) -> Iterator[Goal]:
+        """Yield the goal for a value of ours divided by the peer's; `plain` are the values of limits."""
+        other = None if ours is None else self.results.beside(ours, peer)
+        if ours is not None and other is not None:
+            limits = tuple((name, known / value(other)) for name, known in plain if known is not None)
+            yield Goal(subject(ours), f"{unit}× {peer}", bound, value(ours) / value(other), limits, at_most)
 
 
-_Row = tuple[str, float, list[float], bool]
-"""A target's name, its bound, the values that count, and whether they may be at most so large."""
+def subject(figure: Figure) -> str:
+    """Return what was measured, in words."""
+    many = f"{figure.count:,} × " if figure.count > 1 else ""
+    far = f", {figure.rtt_ms:.0f} ms" if figure.rtt_ms else ""
+    window = f", {figure.in_flight} in flight" if figure.in_flight else ""
+    return f"{OPERATIONS[figure.operation]}, {many}{named_size(figure.size)}{far}{window}"
 
 
-def _of(figures: Sequence[Figure], scenario: str, operation: str, variant: str = _OURS) -> list[Figure]:
-    wanted = (scenario, operation, variant)
-    return [it for it in figures if (it.scenario, it.operation, it.variant) == wanted]
+def _rate(figure: Figure | None) -> float | None:
+    return None if figure is None else figure.rate
 
 
-def _large_ones(figures: Sequence[Figure], operation: str, variant: str = _OURS) -> list[Figure]:
-    return [it for it in _of(figures, "peers", operation, variant) if it.size >= 256 * MIB]
+def _in_turn(*rates: float | None) -> float | None:
+    """Return the rate of steps of which each begins when the one before has ended."""
+    known = [rate for rate in rates if rate is not None]
+    return 1 / sum(1 / rate for rate in known) if len(known) == len(rates) else None
 
 
-def _rate(figure: Figure) -> float:
-    return figure.rate
+# -- one object --------------------------------------------------------------------------------------------------------
 
 
-def _ratios(
-    figures: Sequence[Figure], ours: Sequence[Figure], peer: str, value: Callable[[Figure], float] = _rate
-) -> list[float]:
-    """Return our values divided by the peer's in the same scenario."""
-    return [
-        value(it) / value(other)
-        for it in ours
-        for other in figures
-        if other.title == it.title and other.variant == peer
-    ]
+def _large(run: _Run) -> Iterator[Goal]:
+    ours = run.object("put_file", run.main)
+    limits = (
+        ("SHA-1 of one stream", _rate(run.raw("sha1"))),
+        ("http.client with a thread for the SHA-1", _rate(run.object("put_file", run.main, PLAIN))),
+    )
+    yield from run.against(OBSTORE, 1.2, ours, *limits)
+    yield from run.against(S3FS, 3.5, ours, *limits)
 
 
-def _large(figures: Sequence[Figure]) -> Iterator[_Row]:
-    for operation, bounds in _LARGE.items():
-        for variant, note in _VARIANTS:
-            ours = _large_ones(figures, operation, variant)
-            for peer, bound in zip(("s3fs", "obstore.fsspec"), bounds, strict=True):
-                yield f"{operation}{note}, large, against {peer}", bound, _ratios(figures, ours, peer), False
+def _unsized(run: _Run) -> Iterator[Goal]:
+    spool = _rate(run.raw("spool"))
+    for size in (run.main, _GIB):
+        sized = _rate(run.object("write_sized", size, SIZED))
+        limit = ("write a temporary file, then send it at the rate of a known size", _in_turn(spool, sized))
+        yield from run.against(OBSTORE, 0.5, run.object("write", size), limit)
+    for size in (run.main, _GIB):
+        limit = ("SHA-1 of one stream", _rate(run.raw("sha1")))
+        yield from run.against(OBSTORE, 0.9, run.object("write_streaming", size, STREAMED), limit)
 
 
-def _vendor(figures: Sequence[Figure]) -> Iterator[_Row]:
-    peer = "qcloud_cos_py3"
-    for it in figures:
-        if it.scenario == "vendor" and it.variant != peer:
-            note = " without checksum" if it.variant == UNCHECKED else ""
-            yield f"{it.operation}{note} against {peer}", 2.0, _ratios(figures, [it], peer), False
+def _reading(run: _Run) -> Iterator[Goal]:
+    """Yield the goals for reading, and for what is to be kept."""
+    slices, ranges = _rate(run.raw("slices", SLICE, 8)), _rate(run.raw("ranges", RANGE, 8))
+    get, plain = run.object("get_file", run.main), _rate(run.object("get_file", run.main, PLAIN))
+    sized = run.object("write_sized", run.main, SIZED)
+    yield from run.against(OBSTORE, 1.18, sized, ("http.client with 8 threads", slices))
+    yield from run.against(OBSTORE, 2.9, get, ("http.client with 8 threads", plain))
+    yield from run.against(S3FS, 2.4, get, ("http.client with 8 threads", plain))
+    yield from run.against(OBSTORE, 1.8, run.object("cat_file", run.main), ("http.client with 8 threads", ranges))
+    limits = (("SHA-1 of one stream", _rate(run.raw("sha1"))), ("http.client with 8 threads", ranges))
+    yield from run.against(OBSTORE, 1.7, run.object("read", run.main), *limits)
 
 
-def _raw(figures: Sequence[Figure]) -> Iterator[_Row]:
+def _middle(run: _Run) -> Iterator[Goal]:
+    sha1 = _rate(run.raw("sha1"))
+    sent, fetched = _rate(run.raw("slices", MIB)), _rate(run.raw("ranges", MIB))
+    limits = {
+        "put_file": ("SHA-1, then http.client", _in_turn(sha1, sent)),
+        "write": ("SHA-1, then http.client", _in_turn(sha1, sent)),
+        "get_file": ("http.client", fetched),
+        "cat_file": ("http.client", fetched),
+        "read": ("http.client, then SHA-1", _in_turn(sha1, fetched)),
+    }
+    for operation, limit in limits.items():
+        yield from run.against(OBSTORE, 1.0, run.object(operation, MIB), limit)
+
+
+# -- many objects ------------------------------------------------------------------------------------------------------
+
+
+def _small(run: _Run) -> Iterator[Goal]:
+    bounds = {
+        "small": {"put_many": 0.75, "get_many": 1.4, "cat_many": 1.9},
+        "far-small": {"put_many": 1.0, "get_many": 1.0, "cat_many": 1.0},
+    }
+    plain = next((it for it in run.results.select("raw", "slices", client=PLAIN) if it.size < MIB), None)
+    for group, wanted in bounds.items():
+        for operation, bound in wanted.items():
+            ours = next(run.results.select(group, operation, variant=OURS), None)
+            alone = None if ours is None else ours.count / ours.cpu
+            limits = (
+                ("http.client, 8 threads", plain.per_second if plain else None),
+                ("one processor for the client alone", alone),
+            )
+            yield from run.against(OBSTORE, bound, ours, *limits, value=lambda it: it.per_second)
+
+
+# -- far links ---------------------------------------------------------------------------------------------------------
+
+
+def _line(run: _Run) -> Iterator[Goal]:
+    for it in run.results.select("line", rtt_ms=30.0):
+        limit = ("the best schedule of slices or ranges, with the further round trips", best_share(it))
+        yield Goal(subject(it), "of the line", 0.94, it.share_of_line, (limit,))
+
+
+def best_share(figure: Figure) -> float:
+    """Return the share of the line that is left by incomplete waves and by the round trips before and after them."""
+    piece = piece_size(figure.operation)
+    rtt = figure.rtt_ms / 1000
+    wave = rtt + piece / 1e6 / figure.rate_mbps
+    count = figure.size / piece
+    # in the last wave some connections are idle
+    waves = math.ceil(math.ceil(count) / figure.in_flight)
+    return (count / figure.in_flight * wave) / (waves * wave + _FURTHER_ROUND_TRIPS[figure.operation] * rtt)
+
+
+def _cold(run: _Run) -> Iterator[Goal]:
+    for operation, bound in {"put_file": 0.90, "write_sized": 0.90, "get_file": 0.93}.items():
+        ours = next(run.results.select("cold", operation, client=OURS), None)
+        plain = next((it for it in run.results.select("cold", client=PLAIN) if ours and it.title == ours.title), None)
+        if ours is not None and plain is not None:
+            trips = (_FURTHER_ROUND_TRIPS[operation] + 1) * ours.rtt_ms / 1000
+            limit = ("the same with the further round trips, one of them to connect", plain.wall / (plain.wall + trips))
+            yield Goal(f"{subject(ours)}, cold", f"× warm {PLAIN}", bound, plain.wall / ours.wall, (limit,))
+
+
+# -- costs -------------------------------------------------------------------------------------------------------------
+
+
+def _costs(run: _Run) -> Iterator[Goal]:
+    sha1, ranges = run.raw("sha1"), run.raw("ranges", RANGE, 8)
+    put, get = (run.object(operation, run.main, PLAIN) for operation in ("put_file", "get_file"))
+    read = ranges.cpu_per_gb + sha1.cpu_per_gb if ranges and sha1 else None
+    limits = {
+        "put_file": (0.8, ("http.client and the SHA-1", put.cpu_per_gb if put else None)),
+        "get_file": (0.46, ("http.client", get.cpu_per_gb if get else None)),
+        "read": (1.0, ("http.client and the SHA-1", read)),
+    }
+    for operation, (bound, limit) in limits.items():
+        ours = run.object(operation, run.main)
+        yield from run.against(
+            OBSTORE, bound, ours, limit, value=lambda it: it.cpu_per_gb, unit="CPU seconds per GB, ", at_most=True
+        )
+    for operation in ("put_file", "write_sized", "write", "write_streaming", "get_file", "read"):
+        for it in run.results.select("peers", operation, size=_GIB, client=OURS):
+            if it.variant in (OURS, SIZED, STREAMED):
+                yield Goal(subject(it), "MiB of memory", 64.0, it.growth / MIB, at_most=True)
+
+
+def _overhead(run: _Run) -> Iterator[Goal]:
+    """Yield what the layers above `http.client` may cost, and the requests of small objects."""
     for operation, bound in (("slices", 0.6), ("ranges", 0.8)):
-        ours = [it for it in _of(figures, "raw", operation) if it.threads >= 4]
-        name = f"{operation}, 4 and 8 threads, against http.client"
-        yield name, bound, _ratios(figures, ours, "http.client"), False
-
-
-def _costs(figures: Sequence[Figure]) -> Iterator[_Row]:
-    for operation in _LARGE:
-        bound = 0.8 if operation in ("put_file", "write") else 1.3
-        for variant, note in _VARIANTS:
-            values = [it.cpu_per_gb for it in _large_ones(figures, operation, variant)]
-            yield f"{operation}{note}: CPU seconds per GB", bound, values, True
-    for operation in ("put_file", "write", "get_file", "read"):
-        values = [it.growth / MIB for it in _large_ones(figures, operation) if it.size >= 1024 * MIB]
-        yield f"{operation} 1 GiB: MiB of memory", 64.0, values, True
-
-
-def _wan(figures: Sequence[Figure]) -> Iterator[_Row]:
-    far = [it for it in figures if it.rtt_ms == 30.0]
-    for operation in ("put_file", "write", "get_file"):
-        for variant, note in _VARIANTS:
-            for window in (12, 16):
-                shares = [it.rate / formula(it) for it in _of(far, "wan", operation, f"{variant}, {window}")]
-                yield f"{operation}{note}, 30 ms, {window} in flight: share of the formula", 0.92, shares, False
-    for peer in ("s3fs", "obstore.fsspec"):
-        values = _ratios(far, _of(far, "wan", "read", f"{_OURS}, 12"), peer)
-        yield f"read, 30 ms, against {peer}", 5.0, values, False
-
-
-def _small(figures: Sequence[Figure]) -> Iterator[_Row]:
-    for peer, bounds in _SMALL.items():
-        for operation, bound in bounds.items():
-            values = _ratios(figures, _of(figures, "small", operation), peer, lambda it: it.per_second)
-            yield f"{operation}, 4 KiB, against {peer}", bound, values, False
+        for it in run.results.select("raw", operation, client=OURS):
+            plain = run.raw(operation, it.size, it.threads)
+            if plain is not None and it.threads >= 4 and it.size >= MIB:
+                yield Goal(it.title, f"× {PLAIN}", bound, it.rate / plain.rate)
     for operation in ("put_many", "get_many", "cat_many"):
-        values = [it.requests / it.count for it in _of(figures, "small", operation)]
-        yield f"{operation}: requests per file", 1.0, values, True
-
-
-def _far_small(figures: Sequence[Figure]) -> Iterator[_Row]:
-    for operation in ("put_many", "get_many", "cat_many"):
-        shares = [it.per_second / (_IN_FLIGHT / (it.rtt_ms / 1000)) for it in _of(figures, "wan-small", operation)]
-        yield f"{operation}, 30 ms: share of {_IN_FLIGHT} / RTT", 0.75, shares, False
+        for it in run.results.select("small", operation, client=OURS):
+            yield Goal(subject(it), "requests per object", 1.0, it.requests / it.count, at_most=True)

@@ -1,4 +1,4 @@
-"""The process that one client lives in: takes tasks as JSON lines, does them, answers with what they cost."""
+"""The process of one client: reads tasks as lines of JSON, does them, and replies with what they cost."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import re
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.clients import CLIENTS, Client, Task
 
 _TICK = os.sysconf("SC_CLK_TCK")
+RESOLUTION = 2 / _TICK
+"""Seconds by which the difference of two of the kernel's counters of CPU time can be wrong."""
 
 
 @dataclass
 class Usage:
-    """Seconds of wall-clock, of this process, and of all processors of the machine."""
+    """Seconds of wall-clock time, of CPU time of this process, and of CPU time of the machine."""
 
     wall: float
     cpu: float
@@ -27,7 +30,7 @@ class Usage:
 
 
 class Clock:
-    """Measures from its making to `stop`."""
+    """Measures from its creation to `stop`."""
 
     def __init__(self) -> None:
         self._busy = busy_seconds()
@@ -35,21 +38,21 @@ class Clock:
         self._wall = time.perf_counter()
 
     def stop(self) -> Usage:
-        """Return what has passed."""
+        """Return the usage since the creation."""
         wall = time.perf_counter() - self._wall
         cpu = time.process_time() - self._cpu
         return Usage(wall, cpu, busy_seconds() - self._busy)
 
 
 def busy_seconds() -> float:
-    """Return the seconds that all processors together have worked since the machine started."""
+    """Return the CPU seconds of all processors since the machine started."""
     fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     user, nice, system, _idle, _iowait, irq, softirq, _steal = fields
     return (user + nice + system + irq + softirq) / _TICK
 
 
 def process_seconds(pid: int) -> float:
-    """Return the processor time of another process so far, user and system."""
+    """Return the CPU seconds of another process so far, user and system."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / _TICK
 
@@ -60,17 +63,17 @@ def _status(name: str) -> int:
 
 
 def resident_memory() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return the resident memory of this process in bytes."""
     return _status("VmRSS")
 
 
 def peak_memory() -> int:
-    """Return the most bytes that it has held since `reset_peak`."""
+    """Return the peak of the resident memory since `reset_peak`, in bytes."""
     return _status("VmHWM")
 
 
 def reset_peak() -> None:
-    """Forget earlier peaks."""
+    """Start a new measurement of the peak."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -90,18 +93,20 @@ def _sample(client: Client, task: Task, baseline: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve until the input ends. The first line says which client; an error is an answer, too."""
+    """Serve until the input ends. The first line names the client; errors are replied to, too."""
     setup = json.loads(sys.stdin.readline())
-    client = CLIENTS[setup["client"]](setup["endpoint"], setup["folder"], setup["options"])
+    make = partial(CLIENTS[setup["client"]], setup["endpoint"], setup["folder"], setup["options"])
+    client = make()
     client.clean()
     baseline = 0
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         command = json.loads(line)
         try:
-            answer = _sample(client, Task(**command["task"]), baseline)
+            used = make(account=f"benchmark-{number}") if command["fresh"] else client
+            answer = _sample(used, Task(**command["task"]), baseline)
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        # what a first small operation leaves behind is the library, not the transfer
+        # what the first small operation leaves behind belongs to the library, not to the transfer
         baseline = baseline or resident_memory()
         print(json.dumps(answer), flush=True)
 
