@@ -1,0 +1,222 @@
+"""The SHA-1 of pieces in any order, from any threads; nobody waits for a piece that will not come."""
+
+import hashlib
+import threading
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosv4fs.concurrency import Pool, TaskGroup, cancellation
+from cosv4fs.transfer.hashing import ContentHash
+from tests.support import KIB, MIB, content
+
+DATA = content(3 * MIB + 5)
+PIECE = 64 * KIB
+
+
+def pieces(size=PIECE):
+    return [(start, memoryview(DATA)[start : start + size]) for start in range(0, len(DATA), size)]
+
+
+def sha1(data=DATA):
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+class Held:
+    """A piece whose hashing waits until it is released."""
+
+    def __init__(self, view):
+        self.view, self.reached, self.released = view, threading.Event(), threading.Event()
+
+    def __iter__(self):
+        self.reached.set()
+        assert self.released.wait(20)
+        return iter([self.view])
+
+
+@pytest.fixture
+def hashed():
+    return ContentHash()
+
+
+@pytest.fixture
+def start():
+    """Return a function that starts a thread; all are joined at the end."""
+    threads = []
+
+    def begin(function):
+        threads.append(threading.Thread(target=function))
+        threads[-1].start()
+        return threads[-1]
+
+    yield begin
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+class TestDigest:
+    def test_in_order(self, hashed):
+        for offset, view in pieces():
+            hashed.add(offset, view)
+            hashed.wait_for(offset + len(view))
+        assert hashed.hexdigest(len(DATA)) == sha1()
+
+    def test_backwards(self, hashed):
+        for offset, view in reversed(pieces()):
+            hashed.add(offset, view)
+        assert hashed.hexdigest(len(DATA)) == sha1()
+
+    def test_of_nothing(self, hashed):
+        assert hashed.hexdigest(0) == sha1(b"")
+
+    def test_an_empty_piece(self, hashed):
+        hashed.add(0, memoryview(b""))
+        hashed.add(0, memoryview(b"x"))
+        assert hashed.hexdigest(1) == sha1(b"x")
+
+    def test_a_piece_in_several_views(self, hashed):
+        hashed.add(2, [memoryview(b"c"), memoryview(b""), memoryview(b"de")])
+        hashed.add(0, [memoryview(b"ab")])
+        assert hashed.hexdigest(5) == sha1(b"abcde")
+
+    def test_of_views_of_larger_items(self, hashed):
+        hashed.add(0, memoryview(b"12345678").cast("I"))
+        hashed.add(8, memoryview(b"9"))
+        assert hashed.hexdigest(9) == sha1(b"123456789")
+
+    def test_another_size_is_refused(self, hashed):
+        hashed.add(0, memoryview(b"abc"))
+        with pytest.raises(ValueError, match="3 bytes were hashed of a content of 2"):
+            hashed.hexdigest(2)
+
+    @given(st.lists(st.integers(0, 40), max_size=12).flatmap(lambda sizes: st.tuples(st.just(sizes), st.randoms())))
+    @settings(max_examples=60, deadline=None)
+    def test_any_pieces_in_any_order(self, drawn):
+        sizes, random = drawn
+        hashed, offset, cut = ContentHash(), 0, []
+        for size in filter(None, sizes):
+            cut.append((offset, memoryview(DATA)[offset : offset + size]))
+            offset += size
+        random.shuffle(cut)
+        pool = Pool(3, "test")
+        with TaskGroup(pool) as group, hashed:
+            for position, view in cut:
+                group.start(lambda position=position, view=view: hashed.add(position, view))
+            group.wait()
+        assert hashed.hexdigest(offset) == sha1(DATA[:offset])
+
+
+class TestThreads:
+    def test_reused_memory(self, hashed):
+        pool = Pool(4, "test")
+
+        def send(offset, view):
+            with pool.buffers.lend(len(view)) as memory:
+                memory[:] = view
+                hashed.add(offset, memory)
+                hashed.wait_for(offset + len(view))
+                memory[:] = bytes(len(view))
+
+        for size in (PIECE, 256 * KIB):
+            hashed = ContentHash()
+            with TaskGroup(pool) as group, hashed:
+                for offset, view in pieces(size):
+                    group.start(lambda offset=offset, view=view: send(offset, view))
+                group.wait()
+            assert hashed.hexdigest(len(DATA)) == sha1()
+
+    def test_what_comes_meanwhile_is_left_to_the_thread_that_hashes(self, hashed, start):
+        held = Held(memoryview(b"ab"))
+        start(lambda: hashed.add(0, held))
+        assert held.reached.wait(20)
+        # returns at once
+        hashed.add(2, memoryview(b"cd"))
+        held.released.set()
+        assert hashed.hexdigest(4) == sha1(b"abcd")
+
+    def test_what_comes_just_before_the_turn_ends(self, hashed, start, monkeypatch):
+        hash_next, late = hashed._hash_next, [memoryview(b"cd")]
+
+        def hash_then_offer():
+            hash_next()
+            while late:
+                start(partial(hashed.add, 2, late.pop())).join(20)
+
+        monkeypatch.setattr(hashed, "_hash_next", hash_then_offer)
+        hashed.add(0, memoryview(b"ab"))
+        hashed.wait_for(4)
+        assert hashed.hexdigest(4) == sha1(b"abcd")
+
+    def test_waiting_ends_with_what_was_waited_for(self, hashed, start):
+        held, ended = Held(memoryview(b"cd")), threading.Event()
+        start(lambda: (hashed.wait_for(2), ended.set()))
+        assert not ended.is_set()
+        hashed.add(0, memoryview(b"ab"))
+        assert ended.wait(20)
+        start(lambda: hashed.add(2, held))
+        assert held.reached.wait(20)
+        hashed.wait_for(2)
+        held.released.set()
+        hashed.wait_for(4)
+
+
+class TestEnd:
+    def test_cancelled(self, hashed, start):
+        owner, waiting, errors = object(), threading.Event(), []
+
+        def wait():
+            with cancellation.working_for(owner):
+                waiting.set()
+                try:
+                    hashed.wait_for(1)
+                except InterruptedError as error:
+                    errors.append(error)
+
+        thread = start(wait)
+        assert waiting.wait(20)
+        cancellation.cancel(owner)
+        thread.join(20)
+        assert len(errors) == 1
+
+    def test_a_failed_sibling(self):
+        """The tasks that wait for its piece end, or the group would wait for them."""
+        pool, offered = Pool(4, "test"), threading.Semaphore(0)
+
+        def send(number, hashed):
+            if number == 0:
+                for _ in range(3):
+                    assert offered.acquire(timeout=20)
+                raise OSError("the first piece cannot be read")
+            hashed.add(number, memoryview(b"x"))
+            offered.release()
+            hashed.wait_for(number + 1)
+
+        hashed = ContentHash()
+        with pytest.raises(OSError, match="the first piece"), TaskGroup(pool) as group, hashed:
+            for number in range(4):
+                group.start(lambda number=number: send(number, hashed))
+            group.wait()
+        with pytest.raises(InterruptedError):
+            hashed.hexdigest(4)
+
+    def test_stopped_before(self, hashed):
+        hashed.add(0, memoryview(b"a"))
+        hashed.stop()
+        hashed.wait_for(1)
+        with pytest.raises(InterruptedError):
+            hashed.wait_for(2)
+
+    def test_an_interrupted_piece_leaves_a_gap(self, hashed):
+        class Interrupted:
+            def __iter__(self):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            hashed.add(0, Interrupted())
+        hashed.add(1, memoryview(b"b"))
+        hashed.stop()
+        with pytest.raises(InterruptedError):
+            hashed.hexdigest(2)
