@@ -8,7 +8,6 @@ writing, and become larger as the object does. A *piece* is a slice or a part.
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import logging
 import operator
@@ -21,8 +20,10 @@ from typing import SupportsIndex
 from cosv4fs.concurrency import Task, TaskGroup, cancellation
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.options import MIB
+from cosv4fs.transfer.hashing import ContentHash
+from cosv4fs.transfer.pieces import FilePiece, MemoryPiece
 from cosv4fs.transfer.position import seek_target
-from cosv4fs.transfer.sources import FilePiece, MemoryPiece, Spool
+from cosv4fs.transfer.spool import Spool
 from cosv4fs.transfer.target import Target, name_target, naming
 from cosv4fs.transfer.upload import Upload, Uploader
 
@@ -74,7 +75,8 @@ class ObjectWriter:
         self._position = self._size = 0
         self._failed = False
         # what fits into one request always stays in memory
-        self._spool = Spool(max(config.spool_memory, config.single_upload_limit), config.spool_dir, target.path)
+        memory = max(config.spool_memory, config.single_upload_limit)
+        self._spool = Spool(memory, config.spool_dir, target.path, uploader.pool, config.slice_size)
         self._stream: _Stream | None = None
         self._upload: Upload | None = None
 
@@ -130,7 +132,7 @@ class ObjectWriter:
         if upload is not None:
             self._stream = _Stream(self._uploader, upload, self._target, self._piece_size, self._announced)
             try:
-                with self._spool.lend(0, self._spool.size, self._uploader.pool.buffers) as view:
+                for view in self._spool.views():
                     self._stream.append(view)
             finally:
                 self._spool.close()
@@ -208,6 +210,7 @@ class ObjectWriter:
             self._stream.finish()
             return
         try:
+            self._spool.complete()
             with self._guard():
                 self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
         finally:
@@ -259,7 +262,7 @@ class _Stream:
         self._is_unsized = size is None
         # an upload that was opened without its true size is verified
         is_verified = self._is_unsized and uploader.kind.needs_size
-        self._digest = hashlib.sha1(usedforsecurity=False) if is_verified else None
+        self._hash = ContentHash() if is_verified else None
         self._piece_size = piece_size
         self._in_memory = self._pool.most * piece_size
         self._piece = self._new_piece(piece_size)
@@ -268,8 +271,6 @@ class _Stream:
         self._in_flight: deque[Task] = deque()
 
     def append(self, view: memoryview) -> None:
-        if self._digest is not None:
-            self._digest.update(view)
         with self._undeclared():
             self._append(view)
 
@@ -285,7 +286,7 @@ class _Stream:
                 self._flush(last=True)
             self._group.wait()
             self._piece.release()
-            sha = None if self._digest is None else self._digest.hexdigest()
+            sha = None if self._hash is None else self._hash.hexdigest(self._offset)
             self.upload.finish(self._offset if self._is_unsized else None, sha)
 
     @contextmanager
@@ -294,13 +295,15 @@ class _Stream:
         try:
             yield
         except CosError as error:
-            if self._digest is None or error.code not in _WRONG_SIZE:
+            if self._hash is None or error.code not in _WRONG_SIZE:
                 raise
             text = "the service needs the size of an object first: name the size, or leave streaming at"
             text = f"{text} 'auto' ({error.strerror})"
             raise make_error(errno.ENOTSUP, text, self._path, error) from error
 
     def abort(self) -> None:
+        if self._hash is not None:
+            self._hash.stop()
         self._group.stop(cancel_running=True)
         self._piece.release()
         self.upload.abort()
@@ -359,6 +362,11 @@ class _Stream:
 
     def _send(self, position: range, piece: MemoryPiece | FilePiece) -> None:
         try:
+            if self._hash is not None:
+                # beside the others, which send meanwhile
+                self._hash.add(position.start, piece.views)
             self.upload.send(position, piece.views)
+            if self._hash is not None:
+                self._hash.wait_for(position.stop)
         finally:
             piece.release()

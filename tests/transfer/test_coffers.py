@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cosv4fs.transfer import plan
 from cosv4fs.transfer.coffers import CofferUpload
+from cosv4fs.transfer.pieces import FilePiece
 from cosv4fs.transfer.plan import LARGEST_PART, LEAST_PART, MOST_PARTS, PartSizes, part_size
-from cosv4fs.transfer.sources import FilePiece, MemorySource
+from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
@@ -116,7 +117,7 @@ def test_large_parts_wait_in_files(make_vault, soon_doubling, tmp_path, monkeypa
     made.finish()
     # those of 2 and 4 MiB: only 1 MiB may be in memory
     assert {piece._size for piece in opened} == {2 * MIB, 4 * MIB}
-    assert all(piece._file is None for piece in opened)
+    assert all(piece.length == 0 for piece in opened)
     assert vault.content() == data
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Buffers
-from cosv4fs.transfer.sources import MemoryPiece
+from cosv4fs.transfer.pieces import MemoryPiece
 
 BUFFERS = Buffers(2)
 SIZE = 300_000

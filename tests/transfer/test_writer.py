@@ -6,7 +6,9 @@ import threading
 import pytest
 
 from cosv4fs.emulator import faults
+from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.target import Target
+from cosv4fs.transfer.temporary import TemporaryFile
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.v4 import V4Upload
 from cosv4fs.transfer.writer import ObjectWriter
@@ -124,6 +126,30 @@ def test_the_callers_memory_is_its_own_again(service):
     assert service.read("/x") == DATA
 
 
+def test_memory_of_a_stream_is_not_reused_before_it_is_hashed(make_service, monkeypatch):
+    hashed, arrived = threading.Event(), threading.Semaphore(0)
+    original = ContentHash.add
+
+    def add(self, offset, content):
+        if not offset:
+            assert hashed.wait(20)
+        original(self, offset, content)
+
+    monkeypatch.setattr(ContentHash, "add", add)
+    service = make_service(options={**SMALL, "streaming": "always"}, finish_size="any")
+    service.fault(Do(arrived.release), op="upload_slice_data", times=None)
+    made = writer(service)
+    # the first slice waits; each of the others has arrived before the next is written
+    made.write(memoryview(bytearray(DATA[:HALF])))
+    for start in (HALF, 2 * HALF, 3 * HALF):
+        made.write(memoryview(bytearray(DATA[start : start + HALF])))
+        assert arrived.acquire(timeout=20)
+    hashed.set()
+    made.write(memoryview(DATA[4 * HALF :]))
+    made.finish()
+    assert service.read("/x") == DATA
+
+
 def test_serial(make_service):
     service = make_service(options=SMALL, serial_upload=True)
     made = writer(service, len(DATA))
@@ -191,6 +217,20 @@ class TestFailures:
         made.abort()
         assert service.names() == ["x"]
         assert service.read("/x") == OLD
+
+    def test_a_full_disk_at_the_end(self, service, monkeypatch):
+        service.put("/x", OLD)
+        made = writer(service)
+        monkeypatch.setattr(TemporaryFile, "write", self.fail)
+        made.write(memoryview(DATA[: 200 * KIB + HALF]))
+        with pytest.raises(OSError, match="No space left"):
+            made.finish()
+        made.abort()
+        assert service.read("/x") == OLD
+        assert service.names() == ["x"]
+
+    def fail(self, *args):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     def test_abort_of_a_stream_of_unknown_size(self, make_service):
         service = make_service(options={**SMALL, "streaming": "always"}, finish_size="any")

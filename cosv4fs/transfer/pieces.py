@@ -1,0 +1,135 @@
+"""Pieces of an object that a writer fills, in memory or in a temporary file."""
+
+from __future__ import annotations
+
+import mmap
+
+from cosv4fs.concurrency import Buffers
+from cosv4fs.transfer.temporary import TemporaryFile
+
+_COPY_BELOW = 64 * 1024
+"""Bytes below which a written view is copied: each view costs a system call when it is sent."""
+
+
+class MemoryPiece:
+    """A piece of an object that is being filled, in memory. Large immutable views are kept, all others are copied.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the full piece.
+    buffers : Buffers
+        Lend memory for copies.
+    step : int, optional
+        Bytes to borrow at once, for pieces that may never be full; the first steps are smaller. All at once unless
+        given. A view that keeps much more than its own bytes alive is copied then, because such a piece lives long.
+    """
+
+    def __init__(self, size: int, buffers: Buffers, step: int | None = None) -> None:
+        self._size, self._buffers, self._step = size, buffers, step
+        self._views: list[memoryview] = []
+        self._memory: list[bytearray] = []
+        # of the memory that was borrowed last: bytes in use, and the first of them that are in no view yet
+        self._used = self._begin = 0
+        self.length = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the piece takes no more bytes."""
+        return self.length == self._size
+
+    @property
+    def views(self) -> list[memoryview]:
+        """The bytes, in views that belong one after another."""
+        if self._used == self._begin:
+            return self._views
+        return [*self._views, memoryview(self._memory[-1])[self._begin : self._used]]
+
+    def take(self, view: memoryview) -> int:
+        """Take as many bytes as fit into the piece; return their number."""
+        taken = view[: self._size - self.length]
+        if self._keeps(taken):
+            self._end_copies()
+            self._views.append(taken)
+        else:
+            self._copy(taken)
+        self.length += len(taken)
+        return len(taken)
+
+    def release(self) -> None:
+        """Give the memory back, after the piece was sent."""
+        self._views, self._used, self._begin = [], 0, 0
+        while self._memory:
+            self._buffers.give_back(self._memory.pop())
+
+    def _keeps(self, view: memoryview) -> bool:
+        # the caller may change anything but bytes afterwards
+        if len(view) < _COPY_BELOW or not isinstance(view.obj, bytes):
+            return False
+        return self._step is None or len(view.obj) <= 2 * len(view)
+
+    def _copy(self, view: memoryview) -> None:
+        while len(view):
+            if not self._memory or self._used == len(self._memory[-1]):
+                self._end_copies()
+                self._memory.append(self._borrow())
+                self._used = self._begin = 0
+            end = min(self._used + len(view), len(self._memory[-1]))
+            copied = end - self._used
+            # into a view: assigning to a bytearray's slice would copy twice
+            memoryview(self._memory[-1])[self._used : end] = view[:copied]
+            self._used, view = end, view[copied:]
+
+    def _end_copies(self) -> None:
+        self._views, self._begin = self.views, self._used
+
+    def _borrow(self) -> bytearray:
+        if self._step is None:
+            return self._buffers.borrow(self._size)
+        step = _COPY_BELOW * 8 ** len(self._memory)
+        # only memory of one size is worth keeping
+        return self._buffers.borrow(self._step) if step >= self._step else bytearray(step)
+
+
+class FilePiece:
+    """A piece that is too large for memory while it is being filled; same interface as `MemoryPiece`.
+
+    It is sent from the system's page cache. `folder` and `path` are as for `TemporaryFile`.
+    """
+
+    def __init__(self, size: int, folder: str | None, path: str) -> None:
+        self._size = size
+        self._file = TemporaryFile(folder, path, "a piece of this object is kept in {folder} until it is sent")
+        self._map: mmap.mmap | None = None
+        self.length = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the piece takes no more bytes."""
+        return self.length == self._size
+
+    @property
+    def views(self) -> list[memoryview]:
+        """The bytes, as a view of the file."""
+        if not self.length:
+            return []
+        if self._map is None:
+            self._map = self._file.map(self.length)
+        return [memoryview(self._map)]
+
+    def take(self, view: memoryview) -> int:
+        """Take as many bytes as fit into the piece; return their number."""
+        taken = view[: self._size - self.length]
+        self._file.write(self.length, taken)
+        self.length += len(taken)
+        return len(taken)
+
+    def release(self) -> None:
+        """Drop the bytes, after the piece was sent or given up."""
+        # the map ends with its last view, and the disk space with both
+        self._map, self.length = None, 0
+        self._file.close()
+
+    def __del__(self) -> None:
+        # a piece that was never sent
+        self.release()
