@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cosv4fs.api.credentials import SignerBase
-from cosv4fs.api.download import Fetched, Version
+from cosv4fs.api.download import Fetched, Version, Write
 from cosv4fs.api.fields import LARGEST_OBJECT, Fields
 from cosv4fs.api.hints import add_hints
 from cosv4fs.api.quirks import Quirks
@@ -139,6 +139,7 @@ class Client(ABC):
         start: int | None = None,
         stop: int | None = None,
         expected: Version | None = None,
+        write: Write | None = None,
     ) -> Fetched:
         """Read bytes `start` up to `stop` of an object into memory that `allocate` provides.
 
@@ -152,6 +153,9 @@ class Client(ABC):
             Offsets in bytes. A negative `start` counts from the end; ends beyond the object are cut.
         expected : Version, optional
             The version to read; an object that is provably another one is an error.
+        write : callable, optional
+            Called with each step of the range as it comes, and its offset in the object. The memory may then be
+            shorter than the range, and is reused. After a broken connection, steps may come again.
 
         Raises
         ------

@@ -41,6 +41,10 @@ million of them."""
 _CONTENT_RANGE = re.compile(r"^bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)$")
 
 
+Write = Callable[[memoryview, int], object]
+"""Takes bytes of an object, and the offset that they begin at."""
+
+
 @dataclass(frozen=True)
 class Version:
     """What distinguishes one content of an object from the next.
@@ -122,6 +126,9 @@ class RangeRead:
         Takes a Range header's value (or None) and returns the request.
     stored_size : callable or None
         Finds out the size of the whole object in bytes in another way, where a header says that the body is compressed.
+    write : callable, optional
+        Takes each step of the range as soon as it has come, and its offset in the object. Memory that is shorter than
+        the range is then reused for every step.
     """
 
     def __init__(
@@ -134,15 +141,15 @@ class RangeRead:
         allocate: Callable[[int, Version], memoryview],
         stored_size: Callable[[], int | None] | None,
         expected: Version | None = None,
+        write: Write | None = None,
     ) -> None:
         self._transport, self._refusal = transport, refusal
         self._make_request = make_request
         self._start, self._stop = start, stop
-        self._allocate, self._stored_size = allocate, stored_size
+        self._allocate, self._stored_size, self._write = allocate, stored_size, write
         self._version = expected
         self._view: memoryview | None = None
-        self._first = 0
-        self._filled = 0
+        self._first = self._length = self._filled = 0
         self._headers: Mapping[str, str] = {}
         self._date: float | None = None
         self._is_certain = True
@@ -173,7 +180,7 @@ class RangeRead:
 
     def _range_header(self) -> str | None:
         if self._view is not None:
-            return f"bytes={self._first + self._filled}-{self._first + len(self._view) - 1}"
+            return f"bytes={self._first + self._filled}-{self._first + self._length - 1}"
         if self._start is not None and self._start < 0:
             return f"bytes={self._start}"
         if not self._start and self._stop is None:
@@ -201,9 +208,10 @@ class RangeRead:
             self._date = header_seconds(response.headers.get("Date"))
         if self._view is None:
             self._first, end = clamped(self._start, self._stop, total)
-            self._view = self._allocate(0 if status == 416 else end - self._first, version)
+            self._length = 0 if status == 416 else end - self._first
+            self._view = self._allocate(self._length, version)
         wanted = self._first + self._filled
-        if self._filled == len(self._view):
+        if self._filled == self._length:
             return
         if status == 416 or not sent <= wanted:
             raise make_error(errno.EIO, f"the server sent another range than requested: from {sent}", request.path)
@@ -233,16 +241,22 @@ class RangeRead:
     def _read(self, response: requests.Response, request: Request, skip: int) -> None:
         assert self._view is not None  # allocated before
         scratch = memoryview(bytearray(min(skip, _STEP))) if skip else None
-        try:
-            while skip and scratch is not None:
-                skip -= self._some(response, request, scratch[:skip])
-            while self._filled < len(self._view):
-                self._filled += self._some(response, request, self._view[self._filled : self._filled + _STEP])
-        except BODY_FAULTS as fault:
-            raise connection_failure(fault, request, proxy_of(response)) from fault
+        while skip and scratch is not None:
+            skip -= self._some(response, request, scratch[:skip])
+        is_reused = len(self._view) < self._length
+        while self._filled < self._length:
+            begin = 0 if is_reused else self._filled
+            room = self._view[begin : begin + min(_STEP, self._length - self._filled)]
+            count = self._some(response, request, room)
+            if self._write is not None:
+                self._write(room[:count], self._first + self._filled)
+            self._filled += count
 
     def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
-        count = read_some(response, view[: receiving.step(len(view))])
+        try:
+            count = read_some(response, view[: receiving.step(len(view))])
+        except BODY_FAULTS as fault:
+            raise connection_failure(fault, request, proxy_of(response)) from fault
         if count <= 0:
             text = "the connection broke in the middle of the object (download)"
             raise AttemptError(make_error(errno.ECONNRESET, text, request.path), Retry.YES)

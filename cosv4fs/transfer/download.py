@@ -12,30 +12,33 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from cosv4fs import paths
 from cosv4fs.api import Client, Fetched, Version
-from cosv4fs.concurrency import Pool, TaskGroup
+from cosv4fs.api.download import Write
+from cosv4fs.concurrency import Pool, TaskGroup, cancellation
+from cosv4fs.concurrency.buffers import Buffers
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
+from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.plan import ranges
+from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.versions import VersionGuard, check_content
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _Progress = Callable[[int], None]
-_Lender = Callable[[range], AbstractContextManager[memoryview]]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
 
 _STEP = 1024 * 1024
-"""Bytes per read of a local file."""
+"""Bytes that are written to a local file at once, and read from it."""
 
 
 class Download:
@@ -92,30 +95,9 @@ class Download:
         OSError
             ESTALE when the object was replaced between two ranges; EIO when its SHA-1 is another.
         """
-        memory = io.BytesIO()
-        views: list[memoryview] = []
-        begin = start or 0
-
-        def allocate(length: int, version: Version) -> memoryview:
-            nonlocal memory
-            # the memory for everything that is wanted; the first range is its beginning
-            end = version.size if stop is None else min(stop, version.size)
-            memory = zeroed(length if begin < 0 else max(length, end - begin), self._path)
-            views.append(memory.getbuffer())
-            self._report_size(len(views[0]))
-            return views[0][:length]
-
-        @contextmanager
-        def lend(wanted: range) -> Iterator[memoryview]:
-            with views[0][wanted.start - begin : wanted.stop - begin] as part:
-                yield part
-
-        self._fetch_all(start, stop, allocate, lend)
-        if begin == 0 and stop is None and self._sha is not None:
-            self._compare(hashlib.sha1(views[0], usedforsecurity=False))
-        views[0].release()
-        # without exported views the buffer's bytes are shared, not copied
-        return memory.getvalue()
+        target = _InMemory(start or 0, stop, self._path)
+        self._fetch_all(start, stop, target)
+        return target.taken()
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write the object to a local file: under a temporary name beside it, renamed when it is complete.
@@ -125,11 +107,11 @@ class Download:
         OSError
             From the service or the local disk; the file at `path`, if any, is as before.
         """
-        with replacing(path) as file:
-            self._fill(file)
+        with replacing(path) as file, ExitStack() as borrowed:
+            self._fetch_all(None, None, _OnDisk(file, self._pool.buffers, borrowed))
 
     def to_sink(self, sink: SupportsWrite[memoryview]) -> None:
-        """Write the object to something that has ``write``, in order, range by range."""
+        """Write the object to something that has ``write``, in order, while further ranges are fetched."""
         digest = hashlib.sha1(usedforsecurity=False)
 
         def take(data: memoryview) -> None:
@@ -144,75 +126,48 @@ class Download:
             with self._one_version(first) as begin:
                 if begin:
                     take(buffer[:begin])
-                for wanted in ranges(begin, first.version.size, self._range_size):
-                    part = buffer[: len(wanted)]
-                    self._fetch(wanted, part, first.version)
-                    take(part)
-        self._compare(digest)
+                with self._reading_ahead(begin, first.version) as ahead:
+                    for wanted in ranges(begin, first.version.size, self._range_size):
+                        take(memoryview(ahead._fetch(wanted.start, wanted.stop)))
+        self._compare(digest.hexdigest())
 
-    def _fill(self, file: BinaryIO) -> None:
-        write_at = _positioned_writer(file)
+    @contextmanager
+    def _reading_ahead(self, begin: int, version: Version) -> Iterator[ReadAhead]:
+        def fill(start: int, view: memoryview) -> None:
+            self._fetch(range(start, start + len(view)), view, version)
 
-        @contextmanager
-        def lend(wanted: range) -> Iterator[memoryview]:
-            with self._pool.buffers.lend(len(wanted)) as part:
-                yield part
-                write_at(part, wanted.start)
-
-        with ExitStack() as borrowed:
-            view = memoryview(b"")
-            digest: hashlib._Hash | None = None
-
-            def allocate(length: int, version: Version) -> memoryview:
-                nonlocal view
-                self._report_size(version.size)
-                if length < version.size:
-                    file.truncate(version.size)
-                view = borrowed.enter_context(self._pool.buffers.lend(length))
-                return view
-
-            def take(first: Fetched) -> None:
-                nonlocal digest
-                write_at(view[: first.length], 0)
-                if self._sha is not None and first.length == first.version.size:
-                    digest = hashlib.sha1(view[: first.length], usedforsecurity=False)
-
-            self._fetch_all(None, None, allocate, lend, take)
-        if self._sha is not None:
-            # several ranges came in any order: they are read again, from the system's memory
-            self._compare(digest or _hashed(file))
+        ahead = ReadAhead(self._range_size, self.to_bytes, fill, version.size, self._pool, position=begin)
+        try:
+            yield ahead
+        finally:
+            ahead.close()
 
     def _fetch_first(
-        self, start: int | None, stop: int | None, allocate: Callable[[int, Version], memoryview]
+        self,
+        start: int | None,
+        stop: int | None,
+        allocate: Callable[[int, Version], memoryview],
+        write: Write | None = None,
     ) -> Fetched:
         begin = start or 0
         if begin >= 0:
             most = begin + self._range_size
             stop = most if stop is None else min(stop, most)
-        first = self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version)
+        first = self._client.fetch(self._bucket, self._key, allocate, begin, stop, self._version, write)
         self.headers = first.headers
         return first
 
-    def _fetch_all(
-        self,
-        start: int | None,
-        stop: int | None,
-        allocate: Callable[[int, Version], memoryview],
-        lend: _Lender,
-        received: Callable[[Fetched], object] = lambda first: None,
-    ) -> None:
+    def _fetch_all(self, start: int | None, stop: int | None, target: _InMemory | _OnDisk) -> None:
         """Fetch a first range and what lies behind it, which begins as soon as the first reply tells the size.
 
-        Parameters
-        ----------
-        allocate, lend : callables
-            Provide the memory for the first range, and for each further one.
-        received : callable
-            Called when the first range is complete.
+        The SHA-1 of a whole object is taken meanwhile, of the ranges that have come.
         """
         begin = start or 0
         group = TaskGroup(self._pool)
         rest: deque[range] = deque()
+        is_whole = begin == 0 and stop is None
+        content = ContentHash() if is_whole and self._sha is not None else None
+        fetch = partial(self._fetch_range, target, content)
 
         def plan(offset: int, version: Version) -> list[range]:
             end = version.size if stop is None else min(stop, version.size)
@@ -220,47 +175,58 @@ class Download:
             return ranges(offset, end, width) if begin >= 0 else []
 
         def first_memory(length: int, version: Version) -> memoryview:
-            view = allocate(length, version)
+            view = target.allocate(length, version)
+            self._report_size(target.size)
             if version.is_certain:
                 rest.extend(plan(begin + length, version))
                 # not more than fit beside the first: those that fail at once would make room for all the others
                 for wanted in list(islice(rest, self._pool.most - 1)):
-                    if not group.try_start(partial(self._fetch_range, wanted, version, lend)):
+                    if not group.try_start(partial(fetch, wanted, version)):
                         break
                     rest.popleft()
             return view
 
         with group:
-            first = self._fetch_first(start, stop, first_memory)
-            received(first)
-            if not plan(first.start + first.length, first.version):
-                self._report(first.length)
-                return
-            with self._one_version(first) as kept:
-                self._report(kept)
+            first = self._fetch_first(start, stop, first_memory, target.write)
+            end = first.start + first.length
+            # one reply is of one version
+            guarded = self._one_version(first) if plan(end, first.version) else nullcontext(first.length)
+            with guarded as kept:
+                if kept:
+                    self._take(target, content, range(first.start, first.start + kept))
                 if not first.version.is_certain:
                     rest.extend(plan(first.start + kept, first.version))
                 while rest:
-                    group.start(partial(self._fetch_range, rest.popleft(), first.version, lend))
+                    group.start(partial(fetch, rest.popleft(), first.version))
                 group.wait()
+        if content is not None:
+            self._compare(content.hexdigest(first.version.size))
 
-    def _fetch_range(self, wanted: range, version: Version, lend: _Lender) -> None:
-        with lend(wanted) as view:
-            self._fetch(wanted, view, version)
-        self._report(len(wanted))
+    def _fetch_range(
+        self, target: _InMemory | _OnDisk, content: ContentHash | None, wanted: range, version: Version
+    ) -> None:
+        with target.lend(wanted) as view:
+            self._fetch(wanted, view, version, target.write)
+        self._take(target, content, wanted)
 
-    def _fetch(self, wanted: range, view: memoryview, version: Version) -> None:
-        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, wanted.start, wanted.stop, version)
+    def _take(self, target: _InMemory | _OnDisk, content: ContentHash | None, fetched: range) -> None:
+        if content is not None:
+            content.add(fetched.start, target.piece(fetched))
+        self._report(len(fetched))
+
+    def _fetch(self, wanted: range, view: memoryview, version: Version, write: Write | None = None) -> None:
+        begin, end = wanted.start, wanted.stop
+        fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, begin, end, version, write)
         if fetched.length != len(wanted):
             raise make_error(errno.EIO, f"only {fetched.length} of {len(wanted)} bytes came", self._path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
             raise make_error(errno.ESTALE, f"{text}; read it again", self._path)
 
-    def _compare(self, digest: hashlib._Hash) -> None:
+    def _compare(self, found: str) -> None:
         if self._sha is not None:
-            found, accepts_newer = digest.hexdigest(), self._accepts_newer
-            check_content(self._client, self._bucket, self._key, self._sha, found, accepts_newer=accepts_newer)
+            newer = self._accepts_newer
+            check_content(self._client, self._bucket, self._key, self._sha, found, accepts_newer=newer)
 
     @contextmanager
     def _one_version(self, first: Fetched) -> Iterator[int]:
@@ -280,6 +246,99 @@ class Download:
         if self._progress is not None and count:
             with self._lock:
                 self._progress(count)
+
+
+class _InMemory:
+    """New memory for bytes `start` up to `stop` of an object; with a negative start, for a single range."""
+
+    write = None
+
+    def __init__(self, start: int, stop: int | None, path: str) -> None:
+        self._start, self._stop, self._path = start, stop, path
+        self._memory = io.BytesIO()
+        self._view = memoryview(b"")
+
+    @property
+    def size(self) -> int:
+        """Bytes that will come in all."""
+        return len(self._view)
+
+    def allocate(self, length: int, version: Version) -> memoryview:
+        """Return memory for the first range: the beginning of that for all."""
+        end = version.size if self._stop is None else min(self._stop, version.size)
+        self._memory = zeroed(length if self._start < 0 else max(length, end - self._start), self._path)
+        self._view = self._memory.getbuffer()
+        return self._view[:length]
+
+    @contextmanager
+    def lend(self, wanted: range) -> Iterator[memoryview]:
+        """Lend the memory for a further range."""
+        with self.piece(wanted) as view:
+            yield view
+
+    def piece(self, fetched: range) -> memoryview:
+        """Return the bytes of a range."""
+        return self._view[fetched.start - self._start : fetched.stop - self._start]
+
+    def taken(self) -> bytes:
+        """Return all bytes."""
+        self._view.release()
+        # without exported views the buffer's bytes are shared, not copied
+        return self._memory.getvalue()
+
+
+class _OnDisk:
+    """A local file that ranges are written to in any order, by several threads, through memory that is reused."""
+
+    def __init__(self, file: BinaryIO, buffers: Buffers, borrowed: ExitStack) -> None:
+        self._file, self._buffers, self._borrowed = file, buffers, borrowed
+        self._small: memoryview | None = None
+        self.size = 0
+        # the system lets one thread at a time write to a file, and the others would spin meanwhile
+        self._lock = threading.Lock()
+
+    def allocate(self, length: int, version: Version) -> memoryview:
+        """Return memory for the first range: for all of a small object, or for one step of it."""
+        self.size = version.size
+        if length == version.size:
+            self._small = self._borrowed.enter_context(self._buffers.lend(length))
+            return self._small
+        self._file.truncate(version.size)
+        return self._borrowed.enter_context(self._buffers.lend(min(length, _STEP)))
+
+    @contextmanager
+    def lend(self, wanted: range) -> Iterator[memoryview]:
+        """Lend memory for one step of a further range."""
+        with self._buffers.lend(min(len(wanted), _STEP)) as view:
+            yield view
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write bytes at an offset."""
+        while len(view):
+            with self._lock:
+                if hasattr(os, "pwrite"):
+                    count = os.pwrite(self._file.fileno(), view, offset)
+                else:
+                    self._file.seek(offset)
+                    count = self._file.write(view)
+            view, offset = view[count:], offset + count
+
+    def piece(self, fetched: range) -> memoryview | Iterator[memoryview]:
+        """Return the bytes of a range; those of a large object are read again, when their turn comes."""
+        return self._read(fetched) if self._small is None else self._small
+
+    def _read(self, fetched: range) -> Iterator[memoryview]:
+        for step in ranges(fetched.start, fetched.stop, _STEP):
+            cancellation.check()
+            if hasattr(os, "pread"):
+                data = os.pread(self._file.fileno(), len(step), step.start)
+            else:
+                with self._lock:
+                    self._file.seek(step.start)
+                    data = self._file.read(len(step))
+            if len(data) != len(step):
+                raise make_error(errno.EIO, "the file became shorter while it was written", None)
+            yield memoryview(data)
 
 
 def zeroed(size: int, path: str) -> io.BytesIO:
@@ -309,28 +368,3 @@ def _write_all(sink: SupportsWrite[memoryview], data: memoryview, path: str) -> 
         if count <= 0:
             raise make_error(errno.EIO, "what the file is written to takes no more", path)
         data = data[count:]
-
-
-def _hashed(file: BinaryIO) -> hashlib._Hash:
-    digest, view = hashlib.sha1(usedforsecurity=False), memoryview(bytearray(_STEP))
-    file.seek(0)
-    while count := file.readinto(view):  # type: ignore[attr-defined]  # a raw file has it
-        digest.update(view[:count])
-    return digest
-
-
-def _positioned_writer(file: BinaryIO) -> Callable[[memoryview, int], None]:
-    """Return a function that writes bytes at an offset, from any thread."""
-    lock = threading.Lock()
-
-    def write_at(view: memoryview, offset: int) -> None:
-        while len(view):
-            if hasattr(os, "pwrite"):
-                count = os.pwrite(file.fileno(), view, offset)
-            else:
-                with lock:
-                    file.seek(offset)
-                    count = file.write(view)
-            view, offset = view[count:], offset + count
-
-    return write_at

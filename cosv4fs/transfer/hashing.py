@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from cosv4fs.api.request import Content, pieces_of
 from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import make_error
 
@@ -38,7 +38,7 @@ class ContentHash:
     def __init__(self) -> None:
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._hashed = 0
-        self._offered: dict[int, Content] = {}
+        self._offered: dict[int, memoryview | Iterable[memoryview]] = {}
         # held by the thread that hashes; no thread waits for it
         self._turn = threading.Lock()
         self._waiting: list[tuple[int, SimpleQueue[None]]] = []
@@ -51,14 +51,14 @@ class ContentHash:
         if error is not None:
             self.stop()
 
-    def add(self, offset: int, content: Content) -> None:
+    def add(self, offset: int, content: memoryview | Iterable[memoryview]) -> None:
         """Offer the piece at `offset`, each once; hash what is next in order unless another thread does.
 
         Parameters
         ----------
         offset : int
             Where the piece begins, in bytes.
-        content : memoryview or sequence of memoryview
+        content : memoryview or iterable of memoryview
             The piece, in one view or several; it must not change until it is hashed.
         """
         self._offered[offset] = content
@@ -75,9 +75,10 @@ class ContentHash:
         if content is None:
             return
         length = 0
-        for piece in pieces_of(content):
+        # one at a time: a piece may be read into the memory of the one before
+        for piece in (content,) if isinstance(content, memoryview) else content:
             self._sha1.update(piece)
-            length += len(piece)
+            length += piece.nbytes
         self._hashed += length
         for offset, done in list(self._waiting):
             if offset <= self._hashed:

@@ -1,7 +1,7 @@
 """Read-ahead for ``open(path, "rb")``: fetching overlaps with reading, several ranges at once, in bounded memory.
 
-Small objects come whole. In larger ones, reads that follow one another open a window of ranges that doubles up to the
-number of transfers; reads that jump about fetch what they ask for, and little more.
+Small objects come whole. In larger ones, reads that follow one another open a window of ranges, up to the number of
+transfers: large reads at once, small ones by and by. Reads that jump about fetch what they ask for, and little more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from cosv4fs.transfer.plan import ranges
 
 _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
+
+_BULK = 256 * 1024
+"""Bytes of a read that opens the whole window."""
 
 
 @dataclass(eq=False)
@@ -36,7 +39,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     `fill` fills memory with the bytes from an offset on, in several threads of `pool` at once. Ranges have `blocksize`
     bytes; objects up to this size are fetched whole. `fetch` returns the bytes between two offsets: it is the `fetcher`
-    that fsspec takes over when it puts another cache in the place of this one.
+    that fsspec takes over when it puts another cache in the place of this one. Reading begins at `position`.
     """
 
     name = "parallel"
@@ -48,13 +51,14 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         fill: Callable[[int, memoryview], None],
         size: int,
         pool: Pool,
+        position: int = 0,
     ) -> None:
         super().__init__(blocksize, fetch, size)
         self._fill = fill
         self._pool, self._buffers = pool, pool.buffers
         self._group = TaskGroup(pool)
         self._ranges: list[_FetchedRange] = []
-        self._next = 0
+        self._next = position
         self._window = 1
 
     def close(self) -> None:
@@ -74,6 +78,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._evict(start, sequential)
         self._cover(start, stop, sequential)
         if sequential:
+            # whoever asks for so much at once reads on
+            self._window = self._pool.most if stop - start >= _BULK else min(self._pool.most, self._window * 2)
             self._fetch_ahead(stop)
         else:
             self._window = 1
@@ -114,7 +120,6 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             position = end
 
     def _fetch_ahead(self, position: int) -> None:
-        self._window = min(self._pool.most, self._window * 2)
         end = max((fetched.stop for fetched in self._ranges), default=position)
         ahead = sum(fetched.stop > position for fetched in self._ranges)
         for wanted in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):

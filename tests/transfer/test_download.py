@@ -1,7 +1,9 @@
 """Reading whole objects: in parallel, complete, and never a mixture of two versions."""
 
 import errno
+import hashlib
 import io
+import threading
 from dataclasses import replace
 
 import pytest
@@ -27,14 +29,16 @@ def service(service):
     return service
 
 
-@pytest.fixture(params=["bytes", "file", "sink"])
-def way(request, tmp_path):
+@pytest.fixture(params=["bytes", "file", "file in small steps", "sink"])
+def way(request, tmp_path, monkeypatch):
     """One of the ways to read an object whole."""
+    if request.param == "file in small steps":
+        monkeypatch.setattr("cosv4fs.transfer.download._STEP", 100_000)
 
     def read(made):
         if request.param == "bytes":
             return made.to_bytes()
-        if request.param == "file":
+        if request.param.startswith("file"):
             made.to_file(tmp_path / "x")
             assert [path.name for path in tmp_path.iterdir()] == ["x"]
             return (tmp_path / "x").read_bytes()
@@ -175,6 +179,31 @@ def test_a_sink_that_fails(service):
 
     with pytest.raises(OSError, match="gone"):
         download(service).to_sink(Sink())
+
+
+def test_a_sink_gets_everything_in_order_and_ranges_overlap(service):
+    release, sink = threading.Event(), io.BytesIO()
+    stalls = [faults.Stall(release) for _ in range(3)]
+    for nth, stall in enumerate(stalls, 2):
+        service.fault(stall, op="download", nth=nth)
+    reading = threading.Thread(target=download(service).to_sink, args=(sink,))
+    reading.start()
+    try:
+        assert all(stall.entered.wait(20) for stall in stalls)
+        assert sink.getvalue() == DATA[:RANGE]
+    finally:
+        release.set()
+        reading.join()
+    assert sink.getvalue() == DATA
+
+
+@pytest.mark.parametrize("nth", [1, 2, 5])
+def test_the_sha1_is_that_of_all_ranges_in_order(service, way, nth):
+    sha = hashlib.sha1(DATA, usedforsecurity=False).hexdigest()
+    assert way(download(service, sha=sha, accepts_newer=False)) == DATA
+    service.fault(faults.Corrupt(1000), op="download", nth=nth)
+    with pytest.raises(OSError, match="SHA-1"):
+        way(download(service, sha=sha, accepts_newer=False))
 
 
 def test_ranges_overlap(service):

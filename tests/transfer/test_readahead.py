@@ -75,6 +75,23 @@ def test_in_order_every_byte_is_fetched_once():
     assert sorted(remote.asked) == [(start, min(start + BLOCK, len(DATA))) for start in range(0, len(DATA), BLOCK)]
 
 
+def test_a_large_read_opens_the_whole_window_and_small_ones_do_by_and_by(monkeypatch):
+    monkeypatch.setattr(readahead, "_BULK", 50)
+    small, large = Remote(), Remote()
+    small.cache._fetch(0, 49)
+    large.cache._fetch(0, 50)
+    assert small.held() == 2 * BLOCK
+    assert large.held() == POOL.most * BLOCK
+
+
+def test_reading_may_begin_anywhere():
+    remote = Remote()
+    cache = ReadAhead(BLOCK, remote.fetch, remote.fill, len(DATA), POOL, position=BLOCK)
+    assert cache._fetch(BLOCK, BLOCK + 10) == DATA[BLOCK : BLOCK + 10]
+    assert min(remote.asked)[0] == BLOCK
+    assert len(cache._ranges) == 2
+
+
 def test_a_small_object_comes_whole():
     remote = Remote(DATA[:BLOCK])
     assert remote.cache._fetch(50, 60) == DATA[50:60]

@@ -25,7 +25,7 @@ from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
 from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, StoredObject
 from cosv4fs.api.cdcs.uploads import CofferUploads
-from cosv4fs.api.download import Fetched, RangeRead, Version, clamped
+from cosv4fs.api.download import Fetched, RangeRead, Version, Write, clamped
 from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
@@ -382,6 +382,7 @@ class CofferClient(CofferUploads):
         start: int | None = None,
         stop: int | None = None,
         expected: Version | None = None,
+        write: Write | None = None,
     ) -> Fetched:
         """Read bytes `start` up to `stop` of an object (cdcs.md#get-object); see `Client.fetch`.
 
@@ -404,9 +405,10 @@ class CofferClient(CofferUploads):
             headers = {"Range": range_header} if range_header else {}
             return self._request("GET", "GetObject", coffer, key, headers=headers)
 
-        read = _ObjectRange(
-            self._transport, self._refusal, request, begin, end, allocate, lambda: self._listed_size(coffer, key), known
-        )
+        def size() -> int | None:
+            return self._listed_size(coffer, key)
+
+        read = _ObjectRange(self._transport, self._refusal, request, begin, end, allocate, size, known, write)
         return self._run(read.attempt)
 
     def _listed_size(self, coffer: str, key: str) -> int | None:

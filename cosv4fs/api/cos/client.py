@@ -20,7 +20,7 @@ from cosv4fs.api.cos.envelope import is_xml_of_bucket, read_data
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import Entry, Page, PathStatus, Snapshot, UploadedObject, is_same_version
 from cosv4fs.api.cos.signing import Signer, encode_key
-from cosv4fs.api.download import Fetched, RangeRead, Version
+from cosv4fs.api.download import Fetched, RangeRead, Version, Write
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Body, Request, check_plain, form_body, json_body
 from cosv4fs.api.responses import header_seconds
@@ -333,15 +333,15 @@ class CosClient(Client):
         start: int | None = None,
         stop: int | None = None,
         expected: Version | None = None,
+        write: Write | None = None,
     ) -> Fetched:
         """Read bytes `start` up to `stop` of an object (cos.md#download); see `Client.fetch`."""
 
         def request(range_header: str | None) -> Request:
             return self._download_request("GET", bucket, key, range_header)
 
-        read = RangeRead(
-            self._transport, self._refusal, request, start, stop, allocate, self._stored_size(bucket, key), expected
-        )
+        size = self._stored_size(bucket, key)
+        read = RangeRead(self._transport, self._refusal, request, start, stop, allocate, size, expected, write)
         return self._run(read.attempt)
 
     def file_status(self, bucket: str, key: str) -> PathStatus:
