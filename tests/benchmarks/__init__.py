@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m tests.benchmarks --help``. Not run by the test-suite."""
+"""Benchmarks: ``python -m tests.benchmarks --help``. The test suite does not measure anything."""

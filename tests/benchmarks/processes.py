@@ -24,6 +24,11 @@ class SinkProcess(Child):
         self.endpoint = f"http://127.0.0.1:{port}"
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
 
+    def stop(self) -> int:
+        """End it, and its control connection."""
+        self._connection.close()
+        return super().stop()
+
     def set_network(self, rtt_ms: float, rate_mbps: float) -> None:
         """Change the simulated network."""
         self._ask(f"rtt_ms={rtt_ms}&rate_mbps={rate_mbps}")
@@ -46,8 +51,7 @@ class Worker(Child):
     """A client in a process of its own; `client` is a name in `CLIENTS`."""
 
     def __init__(self, client: str, endpoint: str, folder: Path, options: dict[str, Any]) -> None:
-        # temporary files are written where the other files are
-        super().__init__("tests.benchmarks.worker", TMPDIR=str(folder))
+        super().__init__("tests.benchmarks.worker")
         self.tell(client=client, endpoint=endpoint, folder=str(folder), options=options)
 
     def run(self, task: Task, *, fresh: bool = False) -> dict[str, Any]:

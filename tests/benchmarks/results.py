@@ -123,8 +123,14 @@ class Results:
     def save(self, path: Path) -> None:
         """Write the file; beside each figure it has the values that follow from it, for readers of the file."""
         figures = [{**asdict(it), **{name: getattr(it, name) for name in _DERIVED}} for it in self.figures]
-        content = {**vars(self), "figures": figures, "missing": [asdict(it) for it in self.missing]}
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        head = {"machine": self.machine, "quick": self.quick}
+        lists = {"figures": figures, "missing": [asdict(it) for it in self.missing]}
+        # one line for each figure
+        parts = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in head.items()]
+        for name, rows in lists.items():
+            lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+            parts.append(f"{json.dumps(name)}: [\n  {lines}\n ]")
+        path.write_text("{\n " + ",\n ".join(parts) + "\n}\n", "utf-8")
 
     def put(self, figures: Iterable[Figure], missing: Iterable[Missing] = ()) -> None:
         """Add figures, in place of those of the same variant of the same scenario."""

@@ -202,10 +202,19 @@ def _pattern_file() -> int:
     return descriptor
 
 
+def _end_with_parent() -> None:
+    """End the process soon after the one that started it, which may have been killed."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
 def main() -> None:
     """Print the port and serve."""
     sink = Sink()
     print(sink.port, flush=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         sink.serve()
 

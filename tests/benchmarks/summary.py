@@ -38,7 +38,7 @@ def short(results: Results) -> str:
     """Return what users decide by: a few tables, and where another client is faster."""
     main = max((it.size for it in results.select("peers") if it.size <= 256 * MIB), default=0)
     far = max((it.size for it in results.select("far")), default=0)
-    columns = (("peers", main, ""), ("far", far, ", 30 ms"), ("peers", MIB, ""))
+    columns = [it for it in (("peers", main, ""), ("far", far, ", 30 ms"), ("peers", MIB, "")) if it[1]]
     headings = ["", *(named_size(size) + note for _, size, note in columns)]
     one = [[name, *(_cell(results, group, operation, variant, size) for group, size, _ in columns)]
            for name, operation, variant in _ROWS]  # fmt: skip
@@ -48,7 +48,7 @@ def short(results: Results) -> str:
             for name, operation in _MANY]  # fmt: skip
     every = goals(results)
     return "\n\n".join([
-        f"Rate · × s3fs · × obstore.fsspec, measured on {results.machine.partition(';')[0]}:",
+        f"Rate · × s3fs · × obstore.fsspec, measured on {results.machine.partition(';')[0]}{_try_out(results)}:",
         markdown_table(headings, one),
         markdown_table(["", count, f"{count}, 30 ms"], many),
         losses(results),
@@ -60,13 +60,16 @@ def _cell(results: Results, group: str, operation: str, variant: str = OURS, siz
     fields = {"variant": variant, "buffer": False, **({} if size is None else {"size": size})}
     ours = next(results.select(group, operation, **fields), None)
     if ours is None:
-        return _NOT_MEASURED
+        return f"{_NOT_MEASURED}: one round trip each" if operation == "info_many" else _NOT_MEASURED
     return " · ".join([rate(ours), *(_times(results, ours, peer) for peer in (S3FS, OBSTORE))])
 
 
 def _times(results: Results, ours: Figure, peer: str) -> str:
     other = results.beside(ours, peer)
-    return _NOT_MEASURED if other is None else f"{speed(ours) / speed(other):.2g}"
+    if other is None:
+        return _NOT_MEASURED
+    ratio = speed(ours) / speed(other)
+    return f"{ratio:.2f}" if ratio < 1 else f"{ratio:.1f}"
 
 
 def losses(results: Results) -> str:
@@ -90,7 +93,7 @@ def everything(results: Results) -> str:
     """Return all goals and all figures."""
     every = goals(results)
     return "\n\n".join([
-        f"Measured on {results.machine}." + (" A try-out with `--quick`." if results.quick else ""),
+        f"Measured on {results.machine}{_try_out(results)}.",
         disturbed(results),
         "## Goals",
         f"{sum(it.is_reached for it in every)} of {len(every)} are reached.",
@@ -98,6 +101,10 @@ def everything(results: Results) -> str:
         "## Figures",
         markdown(results),
     ])  # fmt: skip
+
+
+def _try_out(results: Results) -> str:
+    return ", as a try-out with `--quick`" if results.quick else ""
 
 
 def insert(page: str, text: str) -> str:

@@ -15,7 +15,7 @@ from tests.benchmarks.scenarios import OPERATIONS, OURS, PLAIN, SIZED, STREAMED,
 
 S3FS, OBSTORE = "s3fs", "obstore.fsspec"
 _GIB = 1024 * MIB
-_FURTHER_ROUND_TRIPS = {"put_file": 4, "write_sized": 4, "get_file": 1, "read": 2}
+_FURTHER_ROUND_TRIPS = {"put_file": 4, "write_sized": 3, "get_file": 1, "read": 1}
 """Round trips of a transfer before and after its slices or ranges: open, finish, stat and move; stat."""
 
 Limit = tuple[str, float]

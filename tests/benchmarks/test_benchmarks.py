@@ -1,0 +1,211 @@
+"""What the benchmarks compute from their samples, and that all clients get the same; speed itself is not tested."""
+
+import dataclasses
+import hashlib
+import sys
+
+import pytest
+
+from tests.benchmarks.__main__ import chosen
+from tests.benchmarks.clients import MIB, OurClient, Task, pieces, written_sha1
+from tests.benchmarks.processes import SinkProcess
+from tests.benchmarks.report import disturbed, rows
+from tests.benchmarks.results import Figure, Missing, Results
+from tests.benchmarks.runner import Run
+from tests.benchmarks.scenarios import GROUPS, OURS, PLAIN, SIZED, STREAMED, Scale, Scenario, Variant
+from tests.benchmarks.summary import insert, losses, short
+from tests.benchmarks.targets import Goal, best_share, goals
+from tests.benchmarks.uploads import STREAMING
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the sink needs memfd_create")
+
+
+def figure(variant=OURS, wall=1.0, **fields):
+    """Return a figure of `put_file` of 256 MiB."""
+    given = {
+        "group": "peers", "title": "put_file 256 MiB", "variant": variant, "client": variant.partition(",")[0],
+        "operation": "put_file", "size": 256 * MIB, "count": 1, "threads": 1, "buffer": False, "rtt_ms": 0.0,
+        "rate_mbps": 0.0, "in_flight": 0, "wall": wall, "cpu": wall, "growth": MIB, "requests": 89, "connections": 0,
+        "foreign": 0.0, "walls": (wall, 1.25 * wall, 0.8 * wall),
+    }  # fmt: skip
+    return Figure(**{**given, **fields})
+
+
+def results(*figures):
+    return Results("a machine; libraries", quick=False, figures=list(figures))
+
+
+def scenarios():
+    return [scenario for group in GROUPS.values() for scenario in group(Scale.full())]
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_a_scenario_have_the_same_bytes():
+    for scenario in scenarios():
+        assert len({variant.task.volume for variant in scenario.variants}) == 1, scenario.title
+        assert len({variant.task.buffer for variant in scenario.variants}) == 1, scenario.title
+
+
+def test_titles_and_labels_identify_a_figure():
+    found = [(scenario.title, variant.name) for scenario in scenarios() for variant in scenario.variants]
+    assert len(set(found)) == len(found)
+
+
+def test_labels_say_which_writer_ran():
+    labels = {"write_sized": SIZED, "write_streaming": STREAMED, "write": OURS}
+    for scenario in scenarios():
+        for variant in scenario.variants:
+            if scenario.group in ("peers", "far") and variant.client == OURS and "wb" in scenario.title:
+                assert variant.name == labels[variant.task.operation]
+
+
+def test_peers_are_measured_or_missing_for_a_reason():
+    for scenario in scenarios():
+        if scenario.rtt_ms:
+            known = {variant.client for variant in scenario.variants} | {
+                name for name, why in scenario.missing.items() if why
+            }
+            assert {"s3fs", "obstore.fsspec"} <= known, scenario.title
+
+
+@pytest.mark.parametrize("buffer", [False, True])
+def test_written_pieces_have_the_size_and_the_sha1_of_their_name(buffer):
+    task = Task("write", 2 * MIB + 5, buffer=buffer)
+    content = b"".join(map(bytes, pieces(task)))
+    assert len(content) == task.size
+    assert hashlib.sha1(content, usedforsecurity=False).hexdigest() == written_sha1(task.size)
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def test_file_has_everything(tmp_path):
+    before = results(figure(), figure("s3fs", foreign=0.5))
+    before.put([], [Missing("peers", "put_file 256 MiB", "obstore.fsspec", "no reason")])
+    before.save(tmp_path / "run.json")
+    assert Results.load(tmp_path / "run.json") == before
+
+
+def test_spread_has_the_slowest_and_the_fastest_sample():
+    assert figure(wall=2.0).spread == (0.8, 1.25)
+
+
+def test_figures_replace_those_of_the_same_variant():
+    run = results(figure(), figure("s3fs", foreign=0.5), figure("obstore.fsspec"))
+    run.put([figure("s3fs", wall=3.0, repeated=True)])
+    assert [(it.variant, it.wall, it.repeated) for it in run.figures] == [
+        (OURS, 1.0, False), ("s3fs", 3.0, True), ("obstore.fsspec", 1.0, False)
+    ]  # fmt: skip
+
+
+def test_disturbed_figures_are_named_and_chosen():
+    wanted = {"put_file 256 MiB": {"s3fs"}}
+    run = results(figure(), figure("s3fs", foreign=0.5), figure(title="get_file 256 MiB", operation="get_file"))
+    assert run.disturbed() == wanted
+    assert "put_file 256 MiB: s3fs" in disturbed(run)
+    assert [it.title for it in chosen(Scale.full(), None, None, wanted)] == ["put_file 256 MiB"]
+    assert list(chosen(Scale.full(), None, None, {})) == []
+
+
+def test_rows_mark_what_is_disturbed_repeated_or_missing():
+    found = rows([figure(), figure("s3fs", wall=2.0, foreign=0.5, repeated=True)], [Missing("", "", "obstore", "why")])
+    assert found[1][0] == "s3fs (repeated) (DISTURBED)"
+    assert found[1][1:4] == ("134 MB/s", "107–168", "2.00 ×")
+    assert found[2][:2] == ("obstore", "not measured: why")
+
+
+# -- goals -------------------------------------------------------------------------------------------------------------
+
+
+def test_goals_compare_with_the_peer_of_the_same_scenario():
+    other = figure("obstore.fsspec", wall=9.0, title="put_file 32 MiB", size=32 * MIB)
+    found = goals(results(figure(), figure("obstore.fsspec", wall=1.5), other))
+    assert found[0] == Goal("put_file, 256 MiB", "× obstore.fsspec", 1.2, 1.5)
+    assert found[0].outcome == "reached"
+
+
+def test_missed_goal_tells_its_limits():
+    sha1 = figure(PLAIN, wall=0.75, group="raw", operation="sha1", title="SHA-1 of one stream")
+    found = goals(results(figure(), figure("obstore.fsspec", wall=0.9), sha1))
+    assert found[0].outcome == "missed; what limits it: SHA-1 of one stream: 1.20"
+
+
+def test_goals_with_an_upper_bound():
+    assert Goal("x", "MiB", 64, 64.0, at_most=True).is_reached
+    assert not Goal("x", "MiB", 64, 65.0, at_most=True).is_reached
+    assert not Goal("x", "×", 64, 63.0).is_reached
+
+
+def test_share_of_the_line():
+    fields = {"rtt_ms": 30.0, "rate_mbps": 20.0, "in_flight": 12, "size": 36 * MIB}
+    wave = 0.03 + 3 * MIB / 20e6
+    assert figure(wall=wave, **fields).share_of_line == pytest.approx(1)
+    assert best_share(figure(**fields)) == pytest.approx(wave / (wave + 4 * 0.03))
+    assert best_share(figure(**{**fields, "size": 37 * MIB})) == pytest.approx(37 / 36 * wave / (2 * wave + 4 * 0.03))
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def test_short_page_has_ratios_and_says_what_is_not_measured():
+    text = short(results(figure(), figure("s3fs", wall=4.0)))
+    assert "| `put_file` | 268 MB/s · 4.0 · not measured | not measured |" in text
+
+
+def test_losses_are_named():
+    slower = results(figure(), figure("obstore.fsspec", wall=0.5), figure("s3fs", wall=2.0))
+    assert losses(slower) == "With its defaults cosv4fs is slower than obstore.fsspec: `put_file 256 MiB` (0.50)."
+    assert losses(results(figure())) == "No default is slower than another client's."
+
+
+def test_text_is_inserted_between_the_marks():
+    begin, end = "<!-- made by python -m tests.benchmarks.summary -->", "<!-- end -->"
+    assert insert(f"a\n{begin}\nold\n{end}\nz", "new") == f"a\n{begin}\n\nnew\n\n{end}\nz"
+    with pytest.raises(ValueError, match="marks"):
+        insert("a page without marks", "new")
+
+
+# -- the server and a run ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(tmp_path):
+    with SinkProcess() as sink:
+        yield OurClient(sink.endpoint, str(tmp_path / "client"), {"spool_memory": MIB, "single_upload_limit": MIB})
+
+
+@linux
+@pytest.mark.parametrize("operation", ["put_file", "write_sized", "write", "write_streaming"])
+def test_sink_tells_size_and_sha1_of_what_was_uploaded(client, operation):
+    client.clean()
+    names = []
+    client.new_name = lambda *given: names.append(OurClient.new_name(client, *given)) or names[-1]
+    client.prepare(Task(operation, 7 * MIB + 5))()
+    info = client.fs.info(names[0])
+    assert info["size"] == 7 * MIB + 5
+    assert names[0].endswith(f"-h{info['sha']}")
+    assert client.fs.client.quirks.finish_size == {
+        "write": {"data": "declared"},
+        "write_streaming": {STREAMING: "any"},
+    }.get(operation, {})
+
+
+@linux
+def test_run_measures_a_scenario(tmp_path):
+    task = Task("put_file", 4096, 2)
+    variants = (
+        Variant(OURS, task),
+        Variant(OURS, task, label="fresh", fresh=True),
+        Variant(PLAIN, dataclasses.replace(task, operation="sha1")),
+    )
+    run = Run(tmp_path, 1)
+    try:
+        measured = run.figures(Scenario("peers", "title", variants))
+        assert [it.variant for it in measured] == [OURS, "fresh", PLAIN]
+        assert [it.requests for it in measured] == [2, 2, 0]
+        assert [it.connections > 0 for it in measured] == [False, True, False]
+        assert [it.variant for it in run.figures(Scenario("peers", "title", variants), {PLAIN})] == [PLAIN]
+    finally:
+        run.close()
