@@ -169,6 +169,17 @@ class Client(ABC):
     def _page_size(self) -> int:
         return min(self.config.page_size, self.config.protocol.page_size)
 
+    def missing_connections(self, wanted: int) -> int:
+        """Return how many calls of `open_connection` it takes until `wanted` requests to the API can be sent at once.
+
+        One is not counted: that of the request which is sent meanwhile.
+        """
+        return self._transport.missing_connections(self.config.api_root + "/", wanted)
+
+    def open_connection(self) -> None:
+        """Open a connection that a later request to the API will use; do nothing if that fails."""
+        self._transport.open_connection(self.config.api_root + "/")
+
     def close(self) -> None:
         """Close the pooled connections. The client stays usable."""
         self._transport.close()

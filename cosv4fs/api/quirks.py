@@ -21,6 +21,7 @@ _MEANINGS = {
     "update_signature": "the kind of signature that an update needs",
     "update_flag": "an update needs its flag",
     "max_list": "entries in the largest page of a listing",
+    "serial_upload": "slices are sent one after another",
     "finish_size": "the size that an upload may be finished with, by bucket",
     "part_etag": "ETags of parts are no MD5",
     "etag_quotes": "a completion needs ETags in quotation marks",
@@ -40,6 +41,7 @@ class Quirks:
     update_signature: Literal["single", "multi"] | None = None  # cos.md#delete-signature
     update_flag: Literal["required"] | None = None  # cos.md#update-flag
     max_list: int | None = None  # cos.md#page-limit
+    serial_upload: bool = False  # cos.md#upload_slice_init
     finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size
     """With ``any``, files of unknown size are sent while they are written."""
     part_etag: Literal["encrypted"] | None = None  # cdcs.md#response-headers

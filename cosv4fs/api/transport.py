@@ -135,15 +135,25 @@ class _Stack:
     def get(self, block: bool = False, timeout: float | None = None) -> Any:
         """Return the connection that was added last; never wait."""
         try:
-            return self._items.pop()
+            item = self._items.pop()
         except IndexError:
             raise queue.Empty from None
+        if item is not None:
+            item.read_tickets()
+        return item
 
     def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
-        """Add a connection."""
+        """Add a connection, if necessary in place of one that urllib3 would open when it is needed: of a None."""
         if len(self._items) >= self._most:
-            raise queue.Full
+            try:
+                self._items.remove(None)
+            except ValueError:
+                raise queue.Full from None
         self._items.append(item)
+
+    def open_connections(self) -> int:
+        """Return the number of connections, without those that are to be opened."""
+        return len(self._items) - self._items.count(None)
 
     def qsize(self) -> int:
         """Return the number of connections."""
@@ -245,6 +255,23 @@ class _Adapter(requests.adapters.HTTPAdapter):
             route = self._routes[origin] = (pool, proxy)
         return route
 
+    def open_connection(self, url: str, timeout: float) -> None:
+        """Open a connection and add it to the idle ones."""
+        pool = self.route(url)[0]
+        connection = pool._new_conn()
+        connection.timeout, connection.is_unused = timeout, True
+        try:
+            cancellation.register(connection)
+            if isinstance(pool, _HttpsPool) and pool.proxy is not None:
+                # through a tunnel
+                pool._prepare_proxy(connection)
+            else:
+                connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        pool._put_conn(connection)
+
 
 class _Reply(http.client.HTTPResponse):
     """A reply whose connection serves no other request unless the reply was read to its end, and that end is certain.
@@ -283,10 +310,30 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
 
     class Connection(connection_class):  # type: ignore[misc]
         used_by = 0
+        is_unused = False
 
         def putrequest(self, *args: Any, **kwargs: Any) -> Any:
             cancellation.register(self)
+            self.is_unused = False
             return super().putrequest(*args, **kwargs)
+
+        def read_tickets(self) -> None:
+            """Read what follows a TLS handshake: urllib3 takes an idle connection with unread bytes as closed.
+
+            A connection that has served a request has no unread bytes, unless it is closed.
+            """
+            if not self.is_unused or not isinstance(self.sock, ssl.SSLSocket):
+                return
+            try:
+                self.sock.settimeout(0)
+                self.sock.recv(1)
+            except ssl.SSLWantReadError:
+                self.sock.settimeout(self.timeout)
+            except OSError:
+                self.close()
+            else:
+                # its end, or a reply to nothing
+                self.close()
 
         def response_class(self, *args: Any, **kwargs: Any) -> _Reply:
             return _Reply(self, *args, **kwargs)
@@ -360,6 +407,23 @@ class Transport:
             error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))
             raise AttemptError(error, outcome_unknown=True)
         return response
+
+    def missing_connections(self, url: str, wanted: int) -> int:
+        """Return how many connections are to be opened so that `wanted` requests to a URL need not open any.
+
+        One is not counted: that of the request which is sent meanwhile.
+        """
+        try:
+            idle: int = self._adapter.route(url)[0].pool.open_connections()
+        except (OSError, ValueError):
+            # the request will say what is wrong with the proxy
+            return 0
+        return max(0, wanted - max(1, idle))
+
+    def open_connection(self, url: str) -> None:
+        """Open a connection for a later request to a URL. A failure is silent: the request meets it, too."""
+        with suppress(*_FAULTS, ValueError):
+            self._adapter.open_connection(url, self._config.connect_timeout)
 
     def _failure(self, fault: BaseException, request: Request) -> AttemptError:
         proxy, to_check = self._adapter.known_proxy(request.url), self._config.origin_of(request.url)

@@ -111,8 +111,13 @@ class SlicedUpload(Upload):
 
     @property
     def is_serial(self) -> bool:
-        """Whether the open session takes slices only one after another."""
-        return self._session is not None and self._session.serial
+        """Whether the session takes slices only one after another; what is expected, before it is open."""
+        return self._expects_serial if self._session is None else self._session.serial
+
+    @property
+    @abstractmethod
+    def _expects_serial(self) -> bool:
+        """Whether a session is expected to take slices only one after another."""
 
     def piece_size(self, offset: int) -> int:
         """Return the bytes per slice that the server decided."""

@@ -21,6 +21,7 @@ from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.forking import shared_lock
 from cosv4fs.options import MIB
+from cosv4fs.transfer.connecting import connecting
 from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.sources import Source
@@ -74,7 +75,7 @@ class Upload(ABC):
 
     @property
     def is_serial(self) -> bool:
-        """Whether pieces have to go one after another."""
+        """Whether pieces have to go one after another; as far as is known, before the upload is open."""
         return False
 
     @abstractmethod
@@ -94,6 +95,11 @@ class Upload(ABC):
     @abstractmethod
     def open(self) -> None:
         """Start an upload in pieces, or continue that of an earlier process; raises like `store`."""
+
+    def open_for(self, pieces: int) -> None:
+        """Open the upload, and meanwhile the connections for so many pieces, as far as they are in flight at once."""
+        with connecting(self._client, self._pool, 0 if self.is_serial else pieces):
+            self.open()
 
     @abstractmethod
     def piece_size(self, offset: int) -> int:
@@ -161,7 +167,7 @@ class Upload(ABC):
         return None
 
     def _send_all(self, source: Source, counter: _Counter) -> None:
-        self.open()
+        self.open_for(-(-source.size // self._wanted_piece))
         for _ in range(_RECOVERIES):
             with suppress(CosUploadSessionError):
                 self._send_missing(source, counter)

@@ -24,6 +24,10 @@ class V3Upload(SlicedUpload):
         """Return False: v3 takes no slice without the SHA-1 of the whole content."""
         return False
 
+    @property
+    def _expects_serial(self) -> bool:
+        return True
+
     def _sha1(self, source: Source) -> str:
         return source.sha1()
 

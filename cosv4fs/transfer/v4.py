@@ -104,6 +104,15 @@ class V4Upload(SlicedUpload):
             text = "the service stored something else than was sent: nothing is published"
             raise make_error(errno.EIO, text, self._target.path)
 
+    @property
+    def _expects_serial(self) -> bool:
+        return self._client.quirks.serial_upload
+
+    def _take(self, reply: SliceSession | UploadedObject) -> None:
+        super()._take(reply)
+        if isinstance(reply, SliceSession) and reply.serial:
+            self._client.quirks.learn(serial_upload=True)
+
     def _request_session(self) -> SliceSession | UploadedObject:
         """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
         try:

@@ -11,6 +11,7 @@ import errno
 import io
 import logging
 import operator
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,6 +32,9 @@ _log = logging.getLogger("cosv4fs")
 
 _ON_DISK = 1024 * MIB
 """Bytes of pieces in temporary files that are in flight at once, unless two pieces are more."""
+
+_IN_FLIGHT = 0.2
+"""Seconds that a piece takes at least where it matters that connections are open: 3 MiB on a far link."""
 
 _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
@@ -260,6 +264,7 @@ class _Stream:
         self.upload = upload
         self._is_open = False
         self._is_unsized = size is None
+        self._began, self._expected = time.monotonic(), -(-(size or 0) // piece_size)
         # an upload that was opened without its true size is verified
         is_verified = self._is_unsized and uploader.kind.needs_size
         self._hash = ContentHash() if is_verified else None
@@ -330,7 +335,9 @@ class _Stream:
 
     def _open(self) -> None:
         """Open the upload and cut the held bytes into pieces of the size that the server decided."""
-        self.upload.open()
+        # a slow caller has few pieces in flight, however many follow
+        taken = max(time.monotonic() - self._began, 1e-3)
+        self.upload.open_for(min(self._expected, 1 + int(_IN_FLIGHT / taken)))
         self._is_open = True
         self._in_memory = self._pool.most * max(self._piece_size, self.upload.piece_size(0))
         if self.upload.piece_size(0) != self._piece_size:

@@ -40,6 +40,7 @@ class TlsServer(RawServer):
     def __init__(self, certificate, *replies):
         super().__init__(*replies)
         self._context = certificate.context
+        self.handshakes = 0
 
     @property
     def endpoint(self):
@@ -51,7 +52,12 @@ class TlsServer(RawServer):
         except OSError:
             return
         with wrapped:
+            self.greet(wrapped)
+            self.handshakes += 1
             super()._answer(wrapped)
+
+    def greet(self, connection):
+        """Say something before the first request."""
 
 
 class TunnelProxy(RawServer):

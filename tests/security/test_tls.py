@@ -1,10 +1,13 @@
 """Certificates are checked, through proxies too, unless the user says otherwise."""
 
+import socket
+import time
+
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
 
 from tests.security.servers import Certificate, TlsServer, TunnelProxy, http_reply
-from tests.support import raw_client
+from tests.support import MIB, raw_client
 
 OK = http_reply(b'{"code":0,"data":{"mtime":2}}')
 
@@ -102,3 +105,75 @@ class TestTunnels:
                         ask(server, proxies=proxies, verify=str(bundle))
             assert len(proxy.requests) == 2
             assert thief.requests == []
+
+
+@pytest.fixture
+def shaken():
+    """Wait for a handshake whose tickets the client has not read yet."""
+
+    def wait(server):
+        for _ in range(10_000):
+            if server.handshakes:
+                return
+            time.sleep(0.001)
+        pytest.fail("no handshake")
+
+    return wait
+
+
+def test_a_connection_that_was_opened_early_serves_the_next_request(certificate, shaken):
+    with TlsServer(certificate, OK) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        client.open_connection()
+        shaken(server)
+        assert client.stat("b", "/dir/").modified == 2
+        assert server.handshakes == 1
+        client.close()
+
+
+def test_a_connection_that_was_opened_early_waits_while_a_large_body_is_sent(certificate, shaken):
+    reply = http_reply(b'{"code":0,"data":{"session":"s","offset":0,"datalen":8388608}}')
+    with TlsServer(certificate, reply) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        client.open_connection()
+        shaken(server)
+        client.upload_slice_data("b", "/x", "s", 0, memoryview(bytes(8 * MIB)))
+        assert server.handshakes == 1
+        client.close()
+
+
+def test_a_connection_that_was_opened_early_uses_the_tunnel_of_a_proxy(certificate, shaken):
+    with TlsServer(certificate, OK) as server, TunnelProxy(server.port) as proxy:
+        client = raw_client(server, verify=str(certificate.path), proxies={"https": proxy.endpoint})
+        client.open_connection()
+        shaken(server)
+        assert client.stat("b", "/dir/").modified == 2
+        assert (server.handshakes, len(proxy.requests)) == (1, 1)
+        client.close()
+
+
+def test_what_comes_unasked_on_a_connection_that_was_opened_early_is_no_reply(certificate, shaken):
+    class Eager(TlsServer):
+        def greet(self, wrapped):
+            if not self.handshakes:
+                # else it waits until the client has confirmed the tickets
+                wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wrapped.sendall(b"H")
+
+    with Eager(certificate, OK) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        client.open_connection()
+        shaken(server)
+        assert client.stat("b", "/dir/").modified == 2
+        assert server.handshakes == 2
+        client.close()
+
+
+def test_an_early_connection_does_not_accept_an_unknown_certificate(certificate):
+    with TlsServer(certificate, OK) as server:
+        client = raw_client(server)
+        client.open_connection()
+        assert client.missing_connections(2) == 1
+        with pytest.raises(ConnectionError, match="certificate"):
+            client.stat("b", "/dir/")
+        assert server.requests == []
