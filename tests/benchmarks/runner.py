@@ -19,8 +19,11 @@ from tests.processes import ACCOUNT, EmulatorCommand
 
 _EXTRA = 2
 """Disturbed samples that are repeated at most, per planned sample."""
-_SLOW, _SLOW_SAMPLES = 5.0, 3
-"""Seconds of a sample from which on fewer are taken: the time passes in the simulated network, which varies little."""
+_MOST_SECONDS, _FEWEST = 30.0, 2
+"""Seconds that the samples of a figure take in all, and the samples that are taken even if they take longer.
+
+Slow ones spend their time in the simulated network, which varies little.
+"""
 _WARM_UP = 48 * MIB
 
 Sample = dict[str, Any]
@@ -55,8 +58,7 @@ class Run:
         ]
 
     def _wanted(self, samples: Sequence[Sample]) -> int:
-        is_slow = bool(samples) and samples[0]["wall"] > _SLOW
-        return min(self._samples, _SLOW_SAMPLES) if is_slow else self._samples
+        return samples_to_take(self._samples, samples[0]["wall"]) if samples else self._samples
 
     def _lacks(self, samples: Sequence[Sample]) -> bool:
         wanted = self._wanted(samples)
@@ -102,6 +104,11 @@ class Run:
         sample["requests"] = counts.get("requests", -1)
         sample["connections"] = counts.get("connections", -1)
         return sample
+
+
+def samples_to_take(most: int, wall: float) -> int:
+    """Return how many samples a figure has whose first one took `wall` seconds."""
+    return min(most, max(_FEWEST, int(_MOST_SECONDS / wall)))
 
 
 def _warm_up(worker: Worker, task: Task) -> None:

@@ -137,6 +137,8 @@ def _raw(scale: Scale) -> Iterator[Scenario]:
 def _peers(scale: Scale) -> Iterator[Scenario]:
     for size in scale.sizes:
         for operation in ("put_file", "write", "get_file", "cat_file", "read"):
+            if operation == "cat_file" and size > scale.main:
+                continue  # it would only show the memory of the object itself
             yield _object(Task(operation, size, scale.repeats.get(size, 1)), with_plain=size == scale.main)
     yield _object(Task("write", scale.main, buffer=True), with_plain=False)
 
@@ -188,7 +190,7 @@ def _far(scale: Scale) -> Iterator[Scenario]:
 
 
 def _line(scale: Scale) -> Iterator[Scenario]:
-    for rtt in (30.0, 10.0, 80.0):
+    for rtt in (30.0, 80.0):
         for operation in ("put_file", "write_sized", "get_file", "read") if rtt == 30.0 else ("put_file", "get_file"):
             task = Task(operation, scale.line)
             variants = [

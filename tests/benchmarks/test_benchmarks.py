@@ -11,7 +11,7 @@ from tests.benchmarks.clients import MIB, OurClient, Task, pieces, written_sha1
 from tests.benchmarks.processes import SinkProcess
 from tests.benchmarks.report import disturbed, rows
 from tests.benchmarks.results import Figure, Missing, Results
-from tests.benchmarks.runner import Run
+from tests.benchmarks.runner import Run, samples_to_take
 from tests.benchmarks.scenarios import GROUPS, OURS, PLAIN, SIZED, STREAMED, Scale, Scenario, Variant
 from tests.benchmarks.summary import insert, losses, short
 from tests.benchmarks.targets import Goal, best_share, goals
@@ -121,7 +121,7 @@ def test_rows_mark_what_is_disturbed_repeated_or_missing():
 
 def test_goals_compare_with_the_peer_of_the_same_scenario():
     other = figure("obstore.fsspec", wall=9.0, title="put_file 32 MiB", size=32 * MIB)
-    found = goals(results(figure(), figure("obstore.fsspec", wall=1.5), other))
+    found = goals(results(other, figure(), figure("obstore.fsspec", wall=1.5)))
     assert found[0] == Goal("put_file, 256 MiB", "× obstore.fsspec", 1.2, 1.5)
     assert found[0].outcome == "reached"
 
@@ -192,6 +192,12 @@ def test_sink_tells_size_and_sha1_of_what_was_uploaded(client, operation):
     }.get(operation, {})
 
 
+@pytest.mark.parametrize(("wall", "expected"), [(0.1, 5), (6, 5), (10, 3), (40, 2)])
+def test_slow_figures_have_fewer_samples(wall, expected):
+    assert samples_to_take(5, wall) == expected
+    assert samples_to_take(1, wall) == 1
+
+
 @linux
 def test_run_measures_a_scenario(tmp_path):
     task = Task("put_file", 4096, 2)
@@ -206,6 +212,8 @@ def test_run_measures_a_scenario(tmp_path):
         assert [it.variant for it in measured] == [OURS, "fresh", PLAIN]
         assert [it.requests for it in measured] == [2, 2, 0]
         assert [it.connections > 0 for it in measured] == [False, True, False]
-        assert [it.variant for it in run.figures(Scenario("peers", "title", variants), {PLAIN})] == [PLAIN]
+        assert not any(it.repeated for it in measured)
+        again = run.figures(Scenario("peers", "title", variants), {PLAIN})
+        assert [(it.variant, it.repeated) for it in again] == [(PLAIN, True)]
     finally:
         run.close()
