@@ -161,7 +161,7 @@ def test_nothing_but_the_command_line_knows_the_emulator():
 
 
 def test_one_door_to_the_wire():
-    wire, door = {"requests", "urllib3", "http", "ssl"}, {"transport", "proxies", "connection_errors"}
+    wire, door = {"requests", "urllib3", "http", "ssl"}, {"transport", "connections", "proxies", "connection_errors"}
     for path in MODULES:
         if path.relative_to(ROOT).parts[0] == "emulator" or name_of(path) in {f"cosv4fs.api.{name}" for name in door}:
             continue

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from cosv4fs.api.connections import Response
 from cosv4fs.api.credentials import SignerBase
 from cosv4fs.api.download import Fetched, Version, Write
 from cosv4fs.api.fields import LARGEST_OBJECT, Fields
@@ -18,7 +19,7 @@ from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length
 from cosv4fs.api.retry import AttemptError, RetryPolicy, is_older
-from cosv4fs.api.transport import Transport, give_back, read_body
+from cosv4fs.api.transport import Transport, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
@@ -28,7 +29,6 @@ from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import clears_frames
 
 if TYPE_CHECKING:
-    import requests
     from typing_extensions import Self
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class Client(ABC):
         """Return a request that every server answers, if only by refusing it."""
 
     @abstractmethod
-    def _read(self, response: requests.Response, request: Request) -> Fields:
+    def _read(self, response: Response, request: Request) -> Fields:
         """Return the values of a reply; raise `AttemptError` if it is an error, or none of the service."""
 
     # -- operations ------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ class Client(ABC):
         """Send a request and return what its reply says; see `_run`."""
         return self._run(lambda: parse(self._read(self._transport.exchange(request), request)), settle, check_lost)
 
-    def _refusal(self, response: requests.Response, request: Request) -> AttemptError:
+    def _refusal(self, response: Response, request: Request) -> AttemptError:
         """Return the failure that a reply without the wanted content stands for, whatever form its body has."""
         try:
             # its values do not matter
@@ -251,10 +251,10 @@ class Client(ABC):
         `stored_size` finds out the size in another way, where a header says that the body is compressed.
         """
         response = self._transport.exchange(request)
-        if response.status_code != 200:
+        if response.status != 200:
             raise self._refusal(response, request)
-        response.raw.read()
-        give_back(response)
+        response.read()
+        response.release()
         size = content_length(response)
         if content_coding(response) is not None and stored_size is not None and stored_size() != size:
             raise compressed_reply(response, request)

@@ -9,6 +9,7 @@ import socket
 import ssl
 
 import urllib3
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from cosv4fs.api.proxies import Proxy, through
 from cosv4fs.api.request import Request
@@ -97,6 +98,9 @@ def _tls_problem(causes: list[BaseException], host: str) -> str | None:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate_problem(cause, host)
+        if isinstance(cause, CertificateError):
+            # urllib3 1 compares host names itself
+            return _other_host(host, str(cause))
         if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
             return f"{host} does not speak https: use http:// in the endpoint, or use_ssl=False"
         if isinstance(cause, http.client.BadStatusLine) and str(cause).startswith(_TLS_ALERT):
@@ -107,11 +111,15 @@ def _tls_problem(causes: list[BaseException], host: str) -> str | None:
 def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
     said = error.verify_message
     if error.verify_code in _OTHER_NAME:
-        return f"the certificate of {host} is for another host ({said}): check the host name in the endpoint"
+        return _other_host(host, said)
     if error.verify_code in _NOT_VALID_NOW:
         when = _NOT_VALID_NOW[error.verify_code]
         return f"the certificate of {host} {when}: check this machine's clock, or have the certificate renewed"
     return f"the certificate of {host} is not trusted ({said}); verify= takes a CA bundle"
+
+
+def _other_host(host: str, said: str) -> str:
+    return f"the certificate of {host} is for another host ({said}): check the host name in the endpoint"
 
 
 def _proxy_refusal(causes: list[BaseException], proxy: Proxy | None, host: str) -> str | None:

@@ -10,9 +10,9 @@ import errno
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from cosv4fs.api.connection_errors import connection_failure
+from cosv4fs.api.connections import BODY_FAULTS, Response
 from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import (
@@ -23,13 +23,10 @@ from cosv4fs.api.responses import (
     header_texts,
 )
 from cosv4fs.api.retry import AttemptError
-from cosv4fs.api.transport import BODY_FAULTS, Transport, give_back, proxy_of, read_some
+from cosv4fs.api.transport import Transport
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency.limits import receiving
 from cosv4fs.errors import CosError, make_error
-
-if TYPE_CHECKING:
-    import requests
 
 _STEP = 1024 * 1024
 """Bytes per read from the socket: smaller ones pay for the interpreter, larger ones delay nothing but Ctrl-C."""
@@ -134,7 +131,7 @@ class RangeRead:
     def __init__(
         self,
         transport: Transport,
-        refusal: Callable[[requests.Response, Request], AttemptError],
+        refusal: Callable[[Response, Request], AttemptError],
         make_request: Callable[[str | None], Request],
         start: int | None,
         stop: int | None,
@@ -167,7 +164,7 @@ class RangeRead:
         response = self._transport.exchange(request)
         try:
             self._receive(response, request)
-            give_back(response)
+            response.release()
         except AttemptError as failure:
             failure.progressed = self._is_certain and self._filled - before >= _LEAST_PROGRESS
             raise
@@ -189,8 +186,8 @@ class RangeRead:
         # HTTP has no empty ranges: one byte is requested, and dropped
         return f"bytes={start}-{'' if self._stop is None else max(start, self._stop - 1)}"
 
-    def _receive(self, response: requests.Response, request: Request) -> None:
-        status = response.status_code
+    def _receive(self, response: Response, request: Request) -> None:
+        status = response.status
         if status not in self._statuses:
             raise self._refusal(response, request)
         self._check_coding(response, request)
@@ -217,9 +214,9 @@ class RangeRead:
             raise make_error(errno.EIO, f"the server sent another range than requested: from {sent}", request.path)
         self._read(response, request, skip=wanted - sent)
 
-    def _check_coding(self, response: requests.Response, request: Request) -> None:
+    def _check_coding(self, response: Response, request: Request) -> None:
         """Refuse a body that was compressed in transit; one that is stored like this has the announced length."""
-        status, length = response.status_code, content_length(response)
+        status, length = response.status, content_length(response)
         if status == 416 or content_coding(response) is None:
             return
         if length is None:
@@ -235,10 +232,10 @@ class RangeRead:
         if size != total and (size is not None or (status == 200 and "Range" in request.headers)):
             raise compressed_reply(response, request)
 
-    def _version_of(self, total: int, response: requests.Response) -> Version:
+    def _version_of(self, total: int, response: Response) -> Version:
         return Version(total, response.headers.get("ETag") or None, response.headers.get("Last-Modified"))
 
-    def _read(self, response: requests.Response, request: Request, skip: int) -> None:
+    def _read(self, response: Response, request: Request, skip: int) -> None:
         assert self._view is not None  # allocated before
         scratch = memoryview(bytearray(min(skip, _STEP))) if skip else None
         while skip and scratch is not None:
@@ -252,11 +249,11 @@ class RangeRead:
                 self._write(room[:count], self._first + self._filled)
             self._filled += count
 
-    def _some(self, response: requests.Response, request: Request, view: memoryview) -> int:
+    def _some(self, response: Response, request: Request, view: memoryview) -> int:
         try:
-            count = read_some(response, view[: receiving.step(len(view))])
+            count = response.readinto(view[: receiving.step(len(view))])
         except BODY_FAULTS as fault:
-            raise connection_failure(fault, request, proxy_of(response)) from fault
+            raise connection_failure(fault, request, response.proxy) from fault
         if count <= 0:
             text = "the connection broke in the middle of the object (download)"
             raise AttemptError(make_error(errno.ECONNRESET, text, request.path), Retry.YES)
@@ -264,16 +261,16 @@ class RangeRead:
         return count
 
 
-def _content_range(response: requests.Response, request: Request) -> tuple[int, int | None, int]:
+def _content_range(response: Response, request: Request) -> tuple[int, int | None, int]:
     """Return the offset of the first byte, the number of bytes where it is known, and the size of the whole object."""
-    if response.status_code == 200:
+    if response.status == 200:
         length = content_length(response)
         if length is None:
             raise make_error(errno.EBADMSG, "the download's reply has no Content-Length", request.path)
         return 0, length, length
     found = _CONTENT_RANGE.match(response.headers.get("Content-Range", "").strip())
     if found is None or found[3] == "*":
-        if response.status_code == 416:
+        if response.status == 416:
             return 0, None, 0
         raise make_error(errno.EBADMSG, "the reply to a Range request has no valid Content-Range", request.path)
     first = int(found[1] or 0)

@@ -13,17 +13,15 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote
 
+from cosv4fs.api.connections import Response
 from cosv4fs.api.proxies import through
 from cosv4fs.api.request import Request
 from cosv4fs.api.retry import AttemptError, Outage
 from cosv4fs.codes import Code, Retry
 from cosv4fs.errors import CosError, Origin, make_error
-
-if TYPE_CHECKING:
-    import requests
 
 BEIJING = timezone(timedelta(hours=8))
 """The zone of times that name none."""
@@ -46,19 +44,19 @@ _LONGEST_PAUSE = 60.0
 """Seconds at most that a Retry-After header can demand."""
 
 
-def content_length(response: requests.Response) -> int | None:
+def content_length(response: Response) -> int | None:
     """Return the number in the Content-Length header; None if it is missing or not a number."""
     text = response.headers.get("Content-Length", "")
     return int(text) if _is_number(text) else None
 
 
-def content_coding(response: requests.Response) -> str | None:
+def content_coding(response: Response) -> str | None:
     """Return the Content-Encoding of a reply; None for ``identity``, the only one that requests accept."""
     coding = response.headers.get("Content-Encoding", "").strip()
     return None if coding.lower() in ("", "identity") else quoted(coding, response)[:40]
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: Response) -> float | None:
     """Return the seconds of the Retry-After header, a number or a date, at most a minute; None if it is neither."""
     text = response.headers.get("Retry-After", "")
     if _is_number(text):
@@ -67,13 +65,13 @@ def _retry_after(response: requests.Response) -> float | None:
     return None if until is None or now is None else min(max(until - now, 0.0), _LONGEST_PAUSE)
 
 
-def quoted(text: str, response: requests.Response) -> str:
+def quoted(text: str, response: Response) -> str:
     """Return a text from a server, safe for a message: on one line, without secrets of the request.
 
     Error pages of proxies and gateways repeat the request with all its headers.
     """
     for header in _SECRET_HEADERS:
-        signature = str(response.request.headers.get(header, ""))
+        signature = str(response.request_headers.get(header, ""))
         for secret in (signature, quote(signature, safe=""), quote(signature)) if signature else ():
             text = text.replace(secret, "(signature)")
     text = _LONG_TOKEN.sub("(...)", text)
@@ -94,7 +92,7 @@ def header_seconds(date: str | None) -> float | None:
         return None
 
 
-def header_texts(response: requests.Response) -> dict[str, str]:
+def header_texts(response: Response) -> dict[str, str]:
     """Return the headers of a reply; their values are UTF-8, or else latin-1, by which HTTP reads them."""
     return {name: value if value.isascii() else _utf8(value) for name, value in response.headers.items()}
 
@@ -140,7 +138,7 @@ def meaning_of(status: int, special: Mapping[int, _Meaning]) -> _Meaning:
 
 
 def unexpected_reply(
-    response: requests.Response,
+    response: Response,
     request: Request,
     body: bytes,
     meaning: _Meaning,
@@ -152,7 +150,7 @@ def unexpected_reply(
 
     `detail` is what the body says, where it can be read; else its beginning is quoted.
     """
-    status, proxy = response.status_code, getattr(response, "proxy", None)
+    status, proxy = response.status, response.proxy
     parts = (detail or _page_text(body, response), *ids, through(proxy).lstrip())
     shown = "".join(f", {part}" for part in parts if part)
     number, text = meaning
@@ -187,23 +185,23 @@ def proxy_login(advice: str) -> str:
     return f"{text} ({advice})" if advice else text
 
 
-def status_failure(response: requests.Response, error: CosError) -> AttemptError:
+def status_failure(response: Response, error: CosError) -> AttemptError:
     """Return the failure for an error that the HTTP status alone decides about."""
-    status = response.status_code
+    status = response.status
     if (status < 500 and status != 429) or status in _NEVER:
         return _reply_failure(response, error)
     retry = Retry.BACK_OFF if status in (429, 503) else Retry.YES
     return _reply_failure(response, error, retry, outcome_unknown=status != 429)
 
 
-def code_failure(response: requests.Response, row: Code, error: CosError) -> AttemptError:
+def code_failure(response: Response, row: Code, error: CosError) -> AttemptError:
     """Return the failure for a code that a table of codes has."""
     outcome_unknown = row.retry is Retry.YES or row.code == _REPLAYED
     return _reply_failure(response, error, row.retry, outcome_unknown=outcome_unknown)
 
 
 def _reply_failure(
-    response: requests.Response, error: CosError, retry: Retry = Retry.NO, *, outcome_unknown: bool = False
+    response: Response, error: CosError, retry: Retry = Retry.NO, *, outcome_unknown: bool = False
 ) -> AttemptError:
     """Return a failure with what the head of the reply says about time."""
     return AttemptError(
@@ -215,17 +213,17 @@ def _reply_failure(
     )
 
 
-def compressed_reply(response: requests.Response, request: Request) -> AttemptError:
+def compressed_reply(response: Response, request: Request) -> AttemptError:
     """Return the failure for a reply that a proxy or a CDN compressed, although the request forbids it."""
     text = (
         f"the reply to {request.operation} was compressed in transit (Content-Encoding: {content_coding(response)}), "
         "although the request forbids it: let the proxy or CDN send it unchanged, or bypass it with proxies=, "
         "endpoint= or download_endpoint="
     )
-    error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status_code))
+    error = make_error(errno.EBADMSG, text, request.path, Origin(status=response.status))
     return AttemptError(error, outcome_unknown=True)
 
 
-def _page_text(body: bytes, response: requests.Response) -> str:
+def _page_text(body: bytes, response: Response) -> str:
     """Return the beginning of a page as one line, without its tags."""
     return quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).strip()[:200]

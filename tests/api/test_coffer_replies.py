@@ -7,6 +7,7 @@ import pytest
 
 from cosv4fs.api import Coffer, CofferClient, Part, Version
 from cosv4fs.api.cdcs.errors import CODES
+from cosv4fs.api.connections import Connections
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, Origin, error_for_row, make_error
 from tests.support import COFFER, RawServer, http_reply, raw_client
@@ -430,11 +431,11 @@ class TestRequests:
         client = CofferClient.connect(secret_id="i", secret_key="k", region="r", read_timeout=10.0, max_retries=0)
         waits = []
 
-        def send(request, *, stream, timeout):
-            waits.append(timeout.read_timeout)
+        def exchange(connections, method, url, headers, body, timeout):
+            waits.append(timeout.read)
             raise ConnectionResetError
 
-        monkeypatch.setattr(client._transport._adapter, "send", send)
+        monkeypatch.setattr(Connections, "exchange", exchange)
         with pytest.raises(ConnectionError):
             ask(client)
         # whether a completion succeeded is asked once more, with the usual timeout

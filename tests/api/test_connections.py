@@ -1,9 +1,13 @@
 """A connection serves the next request only when the reply before was read to its end: nothing of it comes later."""
 
+import json
+import socket
+
 import pytest
 
 from cosv4fs.api import CofferClient
-from tests.support import KIB, KeepingServer, content, http_reply, raw_client
+from cosv4fs.api.request import Request
+from tests.support import KIB, KeepingServer, RawServer, content, http_reply, raw_client, read_head
 
 LATE = KeepingServer.UNTIL_ASKED
 OPEN = "Connection: keep-alive"
@@ -161,6 +165,107 @@ def test_more_than_the_length_says(serve):
     assert fetch(client) == b"abc"
     assert fetch(client) == DATA
     assert server.connections == 2
+
+
+NO_HEADERS = {
+    "no colon": "nonsense",
+    "no name": ": 1",
+    "a space in the name": "Content-Range : bytes 0-0/1",
+    "a folded line": " and more",
+    "a carriage return": "X-A: 1\rContent-Range: bytes 0-0/1",
+    "a zero": "X-A: 1\0",
+}
+
+
+@pytest.mark.parametrize("case", NO_HEADERS)
+def test_a_line_that_is_no_header_is_ignored_and_ends_the_connection(serve, case):
+    server, client = serve(reply(DATA, headers=[ETAG, NO_HEADERS[case]]), WHOLE)
+    assert fetch(client) == DATA
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+ENDLESS_HEADS = {
+    "many": "".join(f"X-{number}: 1\r\n" for number in range(200)),
+    "long": f"X: {'1' * 70_000}\r\n",
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS_HEADS)
+def test_a_head_without_an_end(serve, case):
+    server, client = serve([b"HTTP/1.1 200 OK\r\n" + ENDLESS_HEADS[case].encode(), LATE], WHOLE)
+    with pytest.raises(ConnectionError):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("length", range(20, len(reply(b"abc", headers=[ETAG])) - 3, 7))
+def test_a_connection_that_breaks_within_a_head(length):
+    with RawServer(reply(b"abc", headers=[ETAG])[:length]) as server:
+        client = raw_client(server)
+        with pytest.raises(ConnectionError):
+            fetch(client)
+        client.close()
+
+
+@pytest.mark.parametrize("lengths", [("3", "3"), ("3", "300"), ("300", "3"), ("3, 3",)])
+def test_several_lengths_are_none(serve, lengths):
+    lines = "".join(f"Content-Length: {length}\r\n" for length in lengths)
+    head = f"HTTP/1.1 200 OK\r\n{OPEN}\r\n{ETAG}\r\n{lines}\r\n".encode()
+    server, client = serve([head + b"abc", LATE, FOREIGN], WHOLE)
+    with pytest.raises(OSError, match="no Content-Length"):
+        fetch(client)
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_a_second_length_ends_the_connection(serve):
+    body = json.dumps({"code": 0, "data": {"ctime": "1", "mtime": "1"}}).encode()
+    server, client = serve([reply(body, headers=[f"Content-Length: {len(body) + 9}"]), LATE, FOREIGN], WHOLE)
+    assert client.stat("b", "/d/").is_directory
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("part", ["a\rb", "a\nb", "a\r\nX-B: 1", "\u20ac"])
+def test_what_does_not_fit_on_a_line_is_not_sent(serve, part):
+    server, client = serve(WHOLE)
+    for path, headers in (("/x", {"X-A": part}), ("/x", {part: "1"}), (f"/{part}", {}), ("/a b", {}), ("/\u00e9", {})):
+        request = Request("GET", f"{server.endpoint}{path}", "download", "b/x", dict, headers)
+        with pytest.raises(ValueError, match=r"character|codec"):
+            client._transport.exchange(request)
+    assert server.connections == 0
+
+
+def test_headers_in_any_case_and_more_than_once(serve):
+    head = f"HTTP/1.1 200 OK\r\ncontent-LENGTH:3\r\n{OPEN}\r\nX-a:  1 \r\nx-A: 2\r\netag: {ETAG[6:]}\r\n\r\n"
+    server, client = serve(head.encode() + b"abc")
+    fetched = client.fetch("b", "/x", lambda count, version: memoryview(bytearray(count)))
+    assert (fetched.headers["X-a"], fetched.version.etag) == ("1, 2", '"1"')
+    assert fetch(client) == b"abc"
+    assert server.connections == 1
+
+
+class HastyServer(KeepingServer):
+    """Replies to uploads when it has read their head, and closes the connection."""
+
+    def _converse(self, connection):
+        with connection:
+            head = read_head(connection)
+            connection.sendall(self.replies[0 if head.startswith(b"POST") else 1])
+            connection.shutdown(socket.SHUT_WR)
+
+
+def test_a_request_that_is_answered_early():
+    refusal = reply(b'{"code": -5997, "message": "no room"}', "400 No")
+    with HastyServer(refusal, WHOLE) as server:
+        client = raw_client(server)
+        with pytest.raises(OSError, match="-5997"):
+            client.upload("b", "/x", content(20 * 1024 * KIB), insert_only=False)
+        assert fetch(client) == DATA
+        assert server.connections == 2
+        client.close()
 
 
 BROKEN_OFF = {

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import urllib3
 from typing_extensions import Self
 
 from cosv4fs import paths
 from cosv4fs.api import CofferClient, CosV3Client, SliceSession
+from cosv4fs.api.connections import Timeout
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from tests.catalogue import Place
@@ -108,12 +108,12 @@ class Bench:
     @staticmethod
     def shorten_timeout(fs: Any, seconds: float) -> None:
         """Let a client wait for replies for this time only."""
-        fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=seconds)
+        fs.client._transport._timeout = Timeout(10.0, seconds)
 
     @staticmethod
     def restore_timeout(fs: Any) -> None:
         """Let a client wait for replies as long as others do: what follows is not about time."""
-        fs.client._transport._timeout = urllib3.Timeout(connect=10.0, read=60.0)
+        fs.client._transport._timeout = Timeout(10.0, 60.0)
 
     def place(self, *, whole: bool = False) -> Place:
         """Return a fresh directory, or an empty bucket, and a fresh local folder, for the second instance."""

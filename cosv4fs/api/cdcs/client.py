@@ -19,12 +19,13 @@ import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cosv4fs import paths
 from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing
 from cosv4fs.api.cdcs.replies import Coffer, ObjectPage, StoredObject
 from cosv4fs.api.cdcs.uploads import CofferUploads
+from cosv4fs.api.connections import Response
 from cosv4fs.api.download import Fetched, RangeRead, Version, Write, clamped
 from cosv4fs.api.fields import Fields, plain_etag
 from cosv4fs.api.paging import pages
@@ -33,9 +34,6 @@ from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import AttemptError, checking, outcome_unknown_error, possibly_own_error
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
-
-if TYPE_CHECKING:
-    import requests
 
 _LONGEST_LIFE = 3650
 _LARGEST_PAGE = 1000
@@ -429,13 +427,13 @@ class _ObjectRange(RangeRead):
     # every requested range exists: 416 means that the server refuses ranges
     _statuses = (200, 206)
 
-    def _receive(self, response: requests.Response, request: Request) -> None:
-        if response.status_code in self._statuses and not _is_object(response.headers):
+    def _receive(self, response: Response, request: Request) -> None:
+        if response.status in self._statuses and not _is_object(response.headers):
             # an error may come within a 200: it must not become the object's content
             raise self._refusal(response, request)
         super()._receive(response, request)
 
-    def _version_of(self, total: int, response: requests.Response) -> Version:
+    def _version_of(self, total: int, response: Response) -> Version:
         return _comparable(super()._version_of(total, response))
 
 

@@ -12,9 +12,10 @@ import errno
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
+from cosv4fs.api.connections import Response
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import (
@@ -29,9 +30,6 @@ from cosv4fs.api.retry import AttemptError
 from cosv4fs.api.transport import read_body
 from cosv4fs.codes import Code, Retry
 from cosv4fs.errors import Origin, error_for_row, make_error
-
-if TYPE_CHECKING:
-    import requests
 
 _WRITE_ONCE = "the object exists, and coffers are write-once: what is in one is never replaced, choose another name"
 _UNFINISHED = "or an unfinished upload blocks its name: complete or abort it"
@@ -123,7 +121,7 @@ _DECLARATIONS = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9+/=_.:-]{1,200}")
 
 
-def read_values(response: requests.Response, request: Request) -> Fields:
+def read_values(response: Response, request: Request) -> Fields:
     """Return the values of a reply that has content; raise `AttemptError` by its code, or by its HTTP status."""
     body = read_body(response, request)
     values = _accepted(response, request, body)
@@ -132,7 +130,7 @@ def read_values(response: requests.Response, request: Request) -> Fields:
     return Fields(values, request.operation, request.path, lone_rows=True)
 
 
-def read_nothing(response: requests.Response, request: Request) -> None:
+def read_nothing(response: Response, request: Request) -> None:
     """Read a reply whose content does not matter, unless it is an error, which raises `AttemptError`."""
     body = read_body(response, request)
     if _accepted(response, request, body) is None and body.strip():
@@ -140,12 +138,12 @@ def read_nothing(response: requests.Response, request: Request) -> None:
         raise _without_code(response, request, body)
 
 
-def _accepted(response: requests.Response, request: Request, body: bytes) -> dict[str, Any] | None:
+def _accepted(response: Response, request: Request, body: bytes) -> dict[str, Any] | None:
     """Return the values of a successful reply; None when it has none."""
     values = _parsed(body)
     if values is not None and isinstance(values.get("Code"), str) and values["Code"]:
         raise _by_code(response, request, values)
-    if response.status_code >= 300:
+    if response.status >= 300:
         raise _without_code(response, request, body)
     return values
 
@@ -196,7 +194,7 @@ def _element(element: ET.Element, depth: int) -> Any:
     return found
 
 
-def _by_code(response: requests.Response, request: Request, values: dict[str, Any]) -> AttemptError:
+def _by_code(response: Response, request: Request, values: dict[str, Any]) -> AttemptError:
     name = quoted(values["Code"], response)[:100]
     message = values.get("Message")
     said = quoted(message, response)[:200] if isinstance(message, str) else ""
@@ -207,14 +205,14 @@ def _by_code(response: requests.Response, request: Request, values: dict[str, An
         text, is_lookup = f"{row.meaning} ({request.operation}: {detail})", request.method == "GET"
         error = error_for_row(row, text, request.path, origin, is_lookup=is_lookup)
         return code_failure(response, row, error)
-    number, text = meaning_of(response.status_code, _MEANINGS)
-    text = f"{text} ({request.operation}: HTTP {response.status_code}, {detail})"
+    number, text = meaning_of(response.status, _MEANINGS)
+    text = f"{text} ({request.operation}: HTTP {response.status}, {detail})"
     return status_failure(response, make_error(number, text, request.path, replace(origin, code=name)))
 
 
-def _without_code(response: requests.Response, request: Request, body: bytes) -> AttemptError:
+def _without_code(response: Response, request: Request, body: bytes) -> AttemptError:
     """Return the failure for a reply that is empty, damaged, or a page of something else."""
-    status, origin = response.status_code, _origin(response, {})
+    status, origin = response.status, _origin(response, {})
     meaning = UNKNOWN_API if status == 404 and body.strip() else meaning_of(status, _MEANINGS)
     failure = unexpected_reply(response, request, body, meaning, origin, ids=_ids(response, {}, origin))
     if status == 409 and request.method == "HEAD":
@@ -223,13 +221,13 @@ def _without_code(response: requests.Response, request: Request, body: bytes) ->
     return failure
 
 
-def _origin(response: requests.Response, values: dict[str, Any]) -> Origin:
+def _origin(response: Response, values: dict[str, Any]) -> Origin:
     said = values.get("RequestId")
     found = said if isinstance(said, str) and said else response.headers.get("x-cdcs-request-id")
-    return Origin(request_id=_plain_id(found, response), status=response.status_code)
+    return Origin(request_id=_plain_id(found, response), status=response.status)
 
 
-def _ids(response: requests.Response, values: dict[str, Any], origin: Origin) -> tuple[str, ...]:
+def _ids(response: Response, values: dict[str, Any], origin: Origin) -> tuple[str, ...]:
     """Return the ids for the vendor's support."""
     said = values.get("TraceId")
     trace = _plain_id(said if isinstance(said, str) and said else response.headers.get("x-cdcs-trace-id"), response)
@@ -237,9 +235,9 @@ def _ids(response: requests.Response, values: dict[str, Any], origin: Origin) ->
     return tuple(f"{name} {text}" for name, text in ids.items() if text)
 
 
-def _plain_id(text: str | None, response: requests.Response) -> str | None:
+def _plain_id(text: str | None, response: Response) -> str | None:
     """Return an id of the server; None if it is malformed, or repeats a part of the request."""
     if not text or not _ID.fullmatch(text):
         return None
-    sent = (str(value) for value in response.request.headers.values())
+    sent = (str(value) for value in response.request_headers.values())
     return None if any(text in value for value in sent) else text

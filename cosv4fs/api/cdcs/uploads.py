@@ -12,7 +12,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from cosv4fs import paths
@@ -20,6 +20,7 @@ from cosv4fs.api.cdcs.errors import NAME_TAKEN_CODES, read_nothing, read_values
 from cosv4fs.api.cdcs.replies import Part, PendingUpload, StoredObject
 from cosv4fs.api.cdcs.signing import CofferSigner, escape
 from cosv4fs.api.client import Client
+from cosv4fs.api.connections import Response
 from cosv4fs.api.fields import Fields, is_utf8, plain_etag
 from cosv4fs.api.paging import pages
 from cosv4fs.api.request import Body, Content, Request, check_plain, json_body, pieces_of
@@ -28,9 +29,6 @@ from cosv4fs.api.retry import AttemptError, is_older
 from cosv4fs.codes import Retry
 from cosv4fs.errors import CosError, CosFileNotFoundError, make_error
 from cosv4fs.protocols import CDCS
-
-if TYPE_CHECKING:
-    import requests
 
 T = TypeVar("T")
 
@@ -364,7 +362,7 @@ class CofferUploads(Client):
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _read(self, response: requests.Response, request: Request) -> Fields:
+    def _read(self, response: Response, request: Request) -> Fields:
         return read_values(response, request)
 
     def _any_request(self, bucket: str) -> Request:

@@ -11,11 +11,12 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from cosv4fs import paths
 from cosv4fs.api.client import Client
+from cosv4fs.api.connections import Response
 from cosv4fs.api.cos.envelope import is_xml_of_bucket, read_data
 from cosv4fs.api.cos.listing import DirectoryPager
 from cosv4fs.api.cos.replies import Entry, Page, PathStatus, Snapshot, UploadedObject, is_same_version
@@ -27,9 +28,6 @@ from cosv4fs.api.responses import header_seconds
 from cosv4fs.api.retry import AttemptError, checking, outcome_unknown_error, possibly_gone_error, possibly_own_error
 from cosv4fs.api.transport import read_body
 from cosv4fs.errors import CosError, CosFileExistsError, CosFileNotFoundError, make_error
-
-if TYPE_CHECKING:
-    import requests
 
 T = TypeVar("T")
 
@@ -422,13 +420,13 @@ class CosClient(Client):
 
         def attempt() -> bool:
             response = self._transport.exchange(request)
-            return response.status_code < 500 and is_xml_of_bucket(read_body(response, request))
+            return response.status < 500 and is_xml_of_bucket(read_body(response, request))
 
         return self._run(attempt)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _read(self, response: requests.Response, request: Request) -> Fields:
+    def _read(self, response: Response, request: Request) -> Fields:
         return read_data(response, request)
 
     def _any_request(self, bucket: str) -> Request:

@@ -10,8 +10,9 @@ import errno
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cosv4fs.api.connections import Response
 from cosv4fs.api.fields import Fields
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import code_failure, meaning_of, quoted, unexpected_reply
@@ -19,9 +20,6 @@ from cosv4fs.api.retry import AttemptError
 from cosv4fs.api.transport import read_body
 from cosv4fs.codes import CODES, lookup
 from cosv4fs.errors import Origin, error_for_code
-
-if TYPE_CHECKING:
-    import requests
 
 _XML = re.compile(rb"<(Code|Message)>([^<]{0,300})</\1>")
 
@@ -39,11 +37,11 @@ _MEANINGS = {
 """Statuses with a meaning of their own (cos.md#http-status)."""
 
 
-def read_data(response: requests.Response, request: Request) -> Fields:
+def read_data(response: Response, request: Request) -> Fields:
     """Return the ``data`` of a reply; raise `AttemptError` by its code, or by its HTTP status if it carries no JSON."""
     body = read_body(response, request)
     reply = _parsed(body)
-    if reply is None or (reply["code"] == 0 and response.status_code >= 300):
+    if reply is None or (reply["code"] == 0 and response.status >= 300):
         raise _without_envelope(response, request, body)
     code = reply["code"]
     if code != 0:
@@ -52,7 +50,7 @@ def read_data(response: requests.Response, request: Request) -> Fields:
         origin = _origin(response, reply)
         error = error_for_code(code, message, request.operation, request.path, origin, is_lookup=is_lookup)
         # what an unknown code means for a retry now is unknown, too; later, a failing server may have recovered
-        error.is_transient = code not in CODES and response.status_code >= 500
+        error.is_transient = code not in CODES and response.status >= 500
         raise code_failure(response, lookup(code), error)
     data = reply.get("data")
     # some operations are answered without
@@ -72,12 +70,12 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     return dict(reply)
 
 
-def _without_envelope(response: requests.Response, request: Request, body: bytes) -> AttemptError:
+def _without_envelope(response: Response, request: Request, body: bytes) -> AttemptError:
     """Return the failure for a reply that is XML, HTML or empty."""
     said = dict(_XML.findall(body[:65536]))
     name, message = (quoted(said.get(part, b"").decode("utf-8", "replace"), response) for part in (b"Code", b"Message"))
-    meaning = meaning_of(response.status_code, _MEANINGS)
-    if response.status_code == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
+    meaning = meaning_of(response.status, _MEANINGS)
+    if response.status == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
         meaning = _NO_FILE
     detail = f"{name}: {message}" if name else ""
     if name == "InvalidRequest" and "Appid" in message:
@@ -102,8 +100,6 @@ def _no_bucket(path: str) -> tuple[int, str]:
     return number, f"{text}: buckets are named without the appid, {found[1]!r} for {bucket!r}" if found else text
 
 
-def _origin(response: requests.Response, reply: Mapping[str, Any]) -> Origin:
+def _origin(response: Response, reply: Mapping[str, Any]) -> Origin:
     request_id = reply.get("request_id") or response.headers.get("x-cos-request-id")
-    return Origin(
-        request_id=quoted(str(request_id), response)[:200] if request_id else None, status=response.status_code
-    )
+    return Origin(request_id=quoted(str(request_id), response)[:200] if request_id else None, status=response.status)

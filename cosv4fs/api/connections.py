@@ -1,0 +1,404 @@
+"""The connections to one origin: kept between requests, one exchange at a time on each.
+
+`urllib3` opens them: it knows proxies, tunnels and TLS. What happens on them is here, because a small request would
+cost more than twice as much with the general ways of `urllib3` and `http.client`: a head is sent in one system call,
+together with a small body, and the head of a reply is read without the parser for e-mail.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import queue
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import urllib3
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from cosv4fs.api.proxies import Proxy
+from cosv4fs.api.retry import Outage
+from cosv4fs.concurrency import cancellation
+
+_FAULTS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+_WITHOUT_BODY = (204, 304)
+"""Statuses of replies that end with their head."""
+
+_LONGEST_LINE = 64 * 1024
+_MOST_HEADERS = 100
+"""What a reply's head may have at most, as in `http.client`."""
+
+_HEADER = re.compile(r"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*\r?\n")
+
+_NOT_IN_TARGET = re.compile(r"[^\x21-\x7e]")
+
+_EARLY_REPLY = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)
+"""What sending fails with when a server has replied and closed before it has read everything."""
+
+_REST = 64 * 1024
+"""Bytes of an unwanted rest of a reply that are read to keep its connection; with more, it is closed."""
+
+_REST_SECONDS = 1.0
+"""Seconds to wait for those bytes."""
+
+BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
+"""What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
+
+
+class Timeout(NamedTuple):
+    """Seconds for connecting and sending, and for waiting for the next bytes of a reply."""
+
+    connect: float
+    read: float
+
+
+class Headers(Mapping[str, str]):
+    """The headers of a reply: names in any case; values of a repeated name are joined by commas."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._found: dict[str, tuple[str, str]] = {}
+        found = self._found
+        for name, value in pairs:
+            key = name.lower()
+            found[key] = (found[key][0], f"{found[key][1]}, {value}") if key in found else (name, value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._found[name.lower()][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._found.values()])
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a header, or `default`."""
+        found = self._found.get(name.lower())
+        return default if found is None else found[1]
+
+
+class Response(http.client.HTTPResponse):
+    """A reply, whose connection serves no other request unless the reply was read to its end, and that end is certain.
+
+    `http.client` keeps a connection as soon as a reply is closed, also before its end: what is still to come would be
+    read as the next reply, and could become the content of another object.
+
+    Attributes
+    ----------
+    request_headers : mapping
+        What was sent, the signature included: messages must not repeat it.
+    proxy : Proxy or None
+        The proxy that it came through.
+    note_failure : callable or None
+        To be called if it is an error page; returns the outage that this belongs to.
+    """
+
+    status: int
+    headers: Headers  # type: ignore[assignment]
+    request_headers: Mapping[str, str]
+    proxy: Proxy | None = None
+    note_failure: Callable[[], Outage] | None = None
+
+    _connection: Any = None
+    _give_back: Callable[[Any], None] | None = None
+    _has_begun = False
+
+    def begin(self) -> None:
+        """Read the head.
+
+        Raises
+        ------
+        http.client.HTTPException
+            It is not one of HTTP, too long, or incomplete.
+        """
+        version, status, reason = self._read_status()  # type: ignore[attr-defined]
+        while status == http.client.CONTINUE:
+            self._read_headers()
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+        if not version.startswith("HTTP/1.") and version != "HTTP/0.9":
+            raise http.client.UnknownProtocol(version)
+        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.code = self.status = status
+        self.reason = reason.strip()
+        headers, is_sound = self._read_headers()
+        self.headers = self.msg = headers  # type: ignore[assignment]
+        self._frame(headers)
+        if not is_sound or _may_go_on(status, headers, self._method):  # type: ignore[attr-defined]
+            # as if the server had said that it closes the connection: it is not kept
+            self.will_close = True
+        self._has_begun = True
+
+    def _read_headers(self) -> tuple[Headers, bool]:
+        """Return the headers, and whether all lines were understood."""
+        lines: list[bytes] = []
+        while (line := self.fp.readline(_LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
+            if len(line) > _LONGEST_LINE:
+                raise http.client.LineTooLong("header line")
+            if not line:
+                raise http.client.RemoteDisconnected("the connection broke within the head of a reply")
+            lines.append(line)
+            if len(lines) > _MOST_HEADERS:
+                raise http.client.HTTPException(f"a reply has more than {_MOST_HEADERS} headers")
+        found = _HEADER.findall(b"".join(lines).decode("latin-1"))
+        return Headers(found), len(found) == len(lines)
+
+    def _frame(self, headers: Headers) -> None:
+        """Set where the body ends, as `http.client` does."""
+        self.chunked = headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = None
+        if not self.chunked:
+            with suppress(ValueError):
+                # of several, the first
+                length = int(headers.get("Content-Length", "").partition(",")[0])
+                self.length = length if length >= 0 else None
+        if self.status in _WITHOUT_BODY or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
+            self.length = 0
+        if self.status in _WITHOUT_BODY:
+            self.chunked = False
+        closes: bool = self._check_close()  # type: ignore[attr-defined]
+        self.will_close = closes or (not self.chunked and self.length is None)
+
+    def belongs_to(self, connection: Any, give_back: Callable[[Any], None]) -> None:
+        """Note the connection, and what takes it back."""
+        self._connection, self._give_back = connection, give_back
+
+    def release(self) -> None:
+        """Let the next request have the connection if the reply was read to its end; else close it.
+
+        A short unwanted rest of the reply is read first.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        if not self.isclosed():
+            self._read_rest(connection)
+        if self.isclosed() and not self.will_close and self._give_back is not None:
+            self._connection = None
+            self._give_back(connection)
+        self.close()
+
+    def _read_rest(self, connection: Any) -> None:
+        if connection.sock is not None and (self.length is None or self.length <= _REST):
+            with suppress(*BODY_FAULTS):
+                connection.sock.settimeout(_REST_SECONDS)
+                self.read(_REST + 1)
+
+    def close(self) -> None:
+        """Close the reply, and its connection, unless that was released."""
+        super().close()
+        # the reply of a proxy to CONNECT has none, and its connection goes on behind it
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _may_go_on(status: int, headers: Headers, method: str | None) -> bool:
+    """Return whether more bytes may come behind the place where `http.client` sees a reply's end."""
+    coded, length = headers.get("Transfer-Encoding"), headers.get("Content-Length", "0").strip()
+    if 100 <= status < 200:
+        # the real reply is still to come
+        return True
+    if status in _WITHOUT_BODY or (method == "HEAD" and status >= 300):
+        # it must not have the body that it announces
+        return coded is not None or length != "0"
+    return "," in length or (coded is not None and "Content-Length" in headers)
+
+
+class _Stack:
+    """The idle connections of a pool, with the interface that urllib3 expects of `queue.LifoQueue`.
+
+    The locks of that are held by methods written in Python: Ctrl-C can leave them held, and so can a fork.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._most = maxsize
+        self._items: list[Any] = []
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        """Return the connection that was added last; never wait."""
+        try:
+            item = self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+        if item is not None:
+            item.read_tickets()
+        return item
+
+    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
+        """Add a connection, if necessary in place of one that urllib3 would open when it is needed: of a None."""
+        if len(self._items) >= self._most:
+            try:
+                self._items.remove(None)
+            except ValueError:
+                raise queue.Full from None
+        self._items.append(item)
+
+    def open_connections(self) -> int:
+        """Return the number of connections, without those that are to be opened."""
+        return len(self._items) - self._items.count(None)
+
+    def qsize(self) -> int:
+        """Return the number of connections."""
+        return len(self._items)
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    QueueCls = _Stack  # type: ignore[assignment]  # all that the pool needs of a queue
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    QueueCls = _Stack  # type: ignore[assignment]
+
+
+POOLS = {"http": _HttpPool, "https": _HttpsPool}
+"""Pools by scheme, for urllib3's managers."""
+
+
+def _own_connections(connection_class: type[Any]) -> type[Any]:
+    """Return a connection class for exchanges, which ends when its thread is cancelled."""
+
+    class Connection(connection_class):  # type: ignore[misc]
+        used_by = 0
+        is_unused = False
+        response_class = Response
+
+        def exchange(self, method: str, head: bytes, body: Any, timeout: Timeout) -> Response:
+            """Send a request and return the reply, of which the head was read."""
+            cancellation.register(self)
+            self.is_unused = False
+            self.sock.settimeout(timeout.connect)
+            try:
+                _send(self.sock, head, body)
+            except OSError as fault:
+                if fault.errno not in _EARLY_REPLY:
+                    raise
+            self.sock.settimeout(timeout.read)
+            response = Response(self.sock, method=method)
+            try:
+                response.begin()
+            except BaseException:
+                response.close()
+                raise
+            return response
+
+        def read_tickets(self) -> None:
+            """Read what follows a TLS handshake: urllib3 takes an idle connection with unread bytes as closed.
+
+            A connection that has served a request has no unread bytes, unless it is closed.
+            """
+            if not self.is_unused or not isinstance(self.sock, ssl.SSLSocket):
+                return
+            try:
+                self.sock.settimeout(0)
+                self.sock.recv(1)
+            except ssl.SSLWantReadError:
+                # nothing else has come
+                return
+            except OSError:
+                self.close()
+            else:
+                # its end, or a reply to nothing
+                self.close()
+
+        def shut_down(self) -> None:
+            if self.sock is not None:
+                with suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
+
+    return Connection
+
+
+def _send(sock: Any, head: bytes, body: bytes | Iterable[bytes | memoryview] | None) -> None:
+    """Send a request: a small body together with its head, in one system call."""
+    if body is None or isinstance(body, bytes):
+        sock.sendall(head + body if body else head)
+        return
+    sock.sendall(head)
+    for piece in body:
+        sock.sendall(piece)
+
+
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """Return the head of a request; raise ValueError if a part of it would not be one line."""
+    lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()], "", ""]
+    text = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if text.count("\r") != breaks or text.count("\n") != breaks or _NOT_IN_TARGET.search(target):
+        raise ValueError(f"invalid character in the headers or the path of a request: {target[:80]!r}")
+    return text.encode("latin-1")
+
+
+class Connections:
+    """The connections to one origin, through `proxy` if there is one; `pool` makes and keeps them."""
+
+    def __init__(self, pool: Any, origin: str, proxy: Proxy | None) -> None:
+        if not hasattr(pool.ConnectionCls, "used_by"):
+            pool.ConnectionCls = _own_connections(pool.ConnectionCls)
+        self._pool, self._origin, self.proxy = pool, origin, proxy
+        is_https = origin.startswith("https:")
+        # a proxy of the SOCKS family has no part in HTTP
+        through_http = pool.proxy is not None
+        self._tunnels = through_http and is_https
+        self._forwards = through_http and not is_https
+        port = pool.port or (443 if is_https else 80)
+        name = f"[{pool.host}]" if ":" in pool.host and not pool.host.startswith("[") else pool.host
+        self._host = name if port == (443 if is_https else 80) else f"{name}:{port}"
+        self._own_headers: Mapping[str, str] = pool.proxy_headers if self._forwards else {}
+
+    def exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any, timeout: Timeout) -> Response:
+        """Send a request once and return the reply; see `Response`."""
+        target = url if self._forwards else url[len(self._origin) :]
+        head = _head(method, target, {"Host": self._host, **headers, **self._own_headers})
+        connection = self._pool._get_conn()
+        try:
+            if connection.sock is None:
+                self._connect(connection, timeout)
+            response: Response = connection.exchange(method, head, body, timeout)
+        except BaseException:
+            connection.close()
+            raise
+        response.belongs_to(connection, self._pool._put_conn)
+        response.request_headers, response.proxy = headers, self.proxy
+        return response
+
+    @property
+    def idle(self) -> int:
+        """The number of connections that are open and not in use."""
+        return int(self._pool.pool.open_connections())
+
+    def open(self, timeout: Timeout) -> None:
+        """Open a connection and add it to the idle ones."""
+        connection = self._pool._new_conn()
+        connection.is_unused = True
+        try:
+            cancellation.register(connection)
+            self._connect(connection, timeout)
+        except BaseException:
+            connection.close()
+            raise
+        self._pool._put_conn(connection)
+
+    def _connect(self, connection: Any, timeout: Timeout) -> None:
+        connection.timeout = timeout.connect
+        try:
+            if self._tunnels:
+                self._pool._prepare_proxy(connection)
+            # connects for https, and warns of certificates that are not verified
+            self._pool._validate_conn(connection)
+            if connection.sock is None:
+                connection.connect()
+        except CertificateError as fault:
+            raise urllib3.exceptions.SSLError(fault) from fault
+        except _FAULTS as fault:
+            is_beyond = isinstance(fault, ssl.SSLError) or getattr(connection, "has_connected_to_proxy", False)
+            if self.proxy is None or is_beyond:
+                raise
+            raise urllib3.exceptions.ProxyError("cannot connect to the proxy", fault) from fault
