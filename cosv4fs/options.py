@@ -439,8 +439,9 @@ OPTIONS = (
     ),
     Option(
         "checksum", _FLAG,
-        "Hash files and memory before they are uploaded in slices, so that the service verifies what it stores; takes "
-        "half a second of processor time per GB. Spooled objects are always hashed.",
+        "Hash files and memory while they are uploaded in slices, and publish only what the service has stored with "
+        "the same SHA-1; takes half a second of processor time per GB. Where a service turns out to tell no SHA-1, the "
+        "content is hashed first, and the service verifies it. Spooled objects are always hashed.",
         default=True,
         refused={
             V3.name: "the service always needs the SHA-1 of the whole object",

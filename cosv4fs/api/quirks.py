@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from cosv4fs.forking import shared_lock
+
 _log = logging.getLogger("cosv4fs")
 
 _MEANINGS = {
@@ -23,6 +25,7 @@ _MEANINGS = {
     "max_list": "entries in the largest page of a listing",
     "serial_upload": "slices are sent one after another",
     "finish_size": "the size that an upload may be finished with, by bucket",
+    "slice_sha": "the SHA-1 that is told of what came in slices, by bucket",
     "part_etag": "ETags of parts are no MD5",
     "etag_quotes": "a completion needs ETags in quotation marks",
     "clock_offset": "the server's clock compared with this machine's",
@@ -44,10 +47,16 @@ class Quirks:
     serial_upload: bool = False  # cos.md#upload_slice_init
     finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size
     """With ``any``, files of unknown size are sent while they are written."""
+    slice_sha: Mapping[str, Literal["real", "absent", "other"]] = field(default_factory=dict)  # cos.md#stat-sha
+    """With ``real``, content is hashed while it is sent; zeros are as good as absent."""
     part_etag: Literal["encrypted"] | None = None  # cdcs.md#response-headers
     etag_quotes: Literal["quoted"] | None = None  # cdcs.md#disputed-list
     clock_offset: float = 0.0  # cos.md#signature, cdcs.md#signature
     """Seconds by which the server's clock is ahead, learned when it refuses a signature as expired."""
+
+    def __post_init__(self) -> None:
+        self.probing = shared_lock()
+        """Held by a thread that probes the server, so that others wait for its answer."""
 
     def learn(self, **learned: object) -> None:
         """Record what a reply has shown, and log what is new."""

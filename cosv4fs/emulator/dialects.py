@@ -153,9 +153,9 @@ class Dialect(_Switches):
     are checked as directories that are created (cos.md#file-names)."""
     final_slashes: Literal["refuse", "fold"] = "refuse"
     """Two slashes or more at the end of a path are an empty name (−180, −197); or one slash (cos.md#final-slashes)."""
-    slice_sha: Literal["real", "suffixed", "absent", "zeros"] = "real"
+    slice_sha: Literal["real", "suffixed", "absent", "zeros", "other"] = "real"
     """``sha`` of files that were uploaded in slices without a sha: computed; computed with ``_1234`` behind it; left
-    out; forty zeros. For the last two nothing is computed at finish (cos.md#stat-sha)."""
+    out; forty zeros; that of something else. For the last three nothing is computed at finish (cos.md#stat-sha)."""
     empty_sha: Literal["zeros32", "real"] = "zeros32"
     """``sha`` of an empty file: 32 zeros (the sample); or the SHA-1 of nothing (cos.md#stat-sha)."""
     resource_path: Literal["full", "short"] = "full"

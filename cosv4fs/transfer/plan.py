@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LEAST_PART = 1024 * 1024
@@ -20,6 +21,15 @@ _DOUBLE_AFTER = 500
 def ranges(start: int, stop: int, size: int) -> list[range]:
     """Return consecutive ranges of at most `size` bytes that cover `start` up to `stop`."""
     return [range(offset, min(offset + size, stop)) for offset in range(start, stop, size)]
+
+
+def gaps(pieces: Iterable[range], stop: int, size: int) -> list[range]:
+    """Return ranges of at most `size` bytes that cover what is before `stop` and in none of the ordered pieces."""
+    found, offset = [], 0
+    for piece in [*pieces, range(stop, stop)]:
+        found += ranges(offset, piece.start, size)
+        offset = piece.stop
+    return found
 
 
 def part_size(size: int, wanted: int) -> int:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cosv4fs import paths
-from cosv4fs.api import CosClient, SliceSession, UploadedObject
-from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error, session_error
+from cosv4fs.api import CosClient, PathStatus, SliceSession, UploadedObject
+from cosv4fs.errors import CosFileExistsError, CosFileNotFoundError, make_error
 from cosv4fs.transfer.directories import file_above, with_parents
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
@@ -138,7 +138,7 @@ class SlicedUpload(Upload):
         """Open a session on a hidden sibling, or continue the one that the journal names."""
         record = self._load_record()
         if record is not None and paths.sibling_target(record.key) == paths.shortened(self._target.key):
-            if record.matches and record.sha == self._sha:
+            if record.matches and self._is_of_same_content(record):
                 # reuse the sibling's name even when starting over, so that a late request of the killed process cannot
                 # create a second sibling
                 self._key = record.key
@@ -151,6 +151,10 @@ class SlicedUpload(Upload):
             discard_sibling(self._client, self._target.bucket, record.key)
         self._refuse_early()
         self._begin()
+
+    def _is_of_same_content(self, record: Record) -> bool:
+        """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""
+        return record.sha == self._sha
 
     def _bytes_stored(self) -> int:
         """Return the bytes that the continued session has."""
@@ -194,7 +198,7 @@ class SlicedUpload(Upload):
 
     def _find_complete(self) -> bool:
         """Take the object as stored if the sibling is complete, or was moved; return whether it is."""
-        if not self._is_stored_at(self._key):
+        if not self._is_stored_at_sibling():
             if not self._was_published():
                 return False
             self._key = self._target.key
@@ -206,7 +210,7 @@ class SlicedUpload(Upload):
         if self._continue_session() or self._adopt_if_finished():
             _log.info("%r: the upload goes on after a refused slice", self._target.path)
             return
-        _log.info("%r: the service has lost the upload, which starts again", self._target.path)
+        _log.info("%r: the upload starts again", self._target.path)
         self._discard()
         self._key = self._target.key
         self._session, self._done, self._stored, self._continued = None, (), False, False
@@ -248,7 +252,7 @@ class SlicedUpload(Upload):
 
     def _move_into_place(self) -> None:
         client, target, sibling = self._client, self._target, self._key
-        expected = (self._filesize, self._sha)
+        expected = (self._filesize, self._sha or self._sent_sha)
 
         def action() -> None:
             client.move(target.bucket, sibling, target.key, overwrite=not target.create, expected=expected)
@@ -262,29 +266,9 @@ class SlicedUpload(Upload):
             raise
 
     def _publish_unless_deferred(self) -> None:
-        self._verify_against_source()
         if not self._target.deferred:
             self.publish()
             self._remove_record()
-
-    def _verify_against_source(self) -> None:
-        """Verify the complete sibling against the source, unless a SHA-1 was sent with the slices.
-
-        A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
-        upload whose file was modified meanwhile may be a mixture. Then the error is ESTALE: the upload starts again.
-        """
-        source = self._source
-        if source is None or self._sha is not None or not self._has_sibling:
-            return
-        if not (self._continued or source.was_touched):
-            return
-        stored = self._client.stat(self._target.bucket, self._key).sha
-        if stored == source.sha1() if stored else self._is_source_at(self._key):
-            return
-        discard_sibling(self._client, self._target.bucket, self._key)
-        self._session, self._stored = None, False
-        text = "the local file is not what was sent of it: it was changed without a new modification time"
-        raise session_error(text, self._target.path)
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
@@ -304,17 +288,25 @@ class SlicedUpload(Upload):
 
     def _was_published(self) -> bool:
         """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
-        return not self._target.create and self._sha is not None and self._is_stored_at(self._target.key)
+        status = None if self._target.create else self._complete_at(self._target.key)
+        return status is not None and status.sha is not None and status.sha == self._content_sha()
 
-    def _is_stored_at(self, key: str) -> bool:
-        """Return whether a key has the complete content; a sibling of this upload can have no other."""
+    def _content_sha(self) -> str | None:
+        """Return the SHA-1 of the content, where it is known."""
+        return self._sha or self._sent_sha
+
+    def _is_stored_at_sibling(self) -> bool:
+        """Return whether the sibling is complete; it can have no other content unless the service tells so."""
+        status = self._complete_at(self._key) if self._has_sibling else None
+        return status is not None and (None in (self._sha, status.sha) or status.sha == self._sha)
+
+    def _complete_at(self, key: str) -> PathStatus | None:
+        """Return the status of a complete object of the content's size at a key; None where there is none."""
         try:
             status = self._client.stat(self._target.bucket, key)
         except CosFileNotFoundError:
-            return False
-        known = self._sha is not None and status.sha is not None
-        same = status.sha == self._sha if known else paths.is_sibling(key)
-        return not status.is_unfinished and status.size == self._size and same
+            return None
+        return status if not status.is_unfinished and status.size == self._size else None
 
     def _explain_refusal(self, action: Callable[[], _T]) -> _T:
         """Create a sibling. A refusal means that a file stands where its directory is needed: its name is new."""

@@ -19,11 +19,11 @@ from cosv4fs.api import Client
 from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
-from cosv4fs.forking import shared_lock
 from cosv4fs.options import MIB
 from cosv4fs.transfer.connecting import connecting
+from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.journal import JournalEntry, Record
-from cosv4fs.transfer.plan import ranges
+from cosv4fs.transfer.plan import gaps, ranges
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.target import Target
 
@@ -66,7 +66,10 @@ class Upload(ABC):
         self._entry: JournalEntry | None = None
         # where the content goes at present: the target's own, or that of a hidden sibling
         self._key = target.key
+        # what the service verifies the content with
         self._sha: str | None = None
+        # what was hashed while it was sent, to be compared with what the service has stored
+        self._sent_sha: str | None = None
         self._stored = False
 
     def can_stream(self) -> bool:
@@ -166,6 +169,10 @@ class Upload(ABC):
         """Return the SHA-1 of the source in hex, if the service is to verify it."""
         return None
 
+    def _hashes_while_sending(self) -> bool:
+        """Return whether the source is to be hashed while it is sent."""
+        return False
+
     def _send_all(self, source: Source, counter: _Counter) -> None:
         self.open_for(-(-source.size // self._wanted_piece))
         for _ in range(_RECOVERIES):
@@ -179,21 +186,38 @@ class Upload(ABC):
     def _send_missing(self, source: Source, counter: _Counter) -> None:
         missing = self.missing()
         counter.add(source.size - sum(len(piece) for piece in missing))
+        steps = [(piece, partial(self._send_piece, source, counter, piece)) for piece in missing]
+        content = ContentHash() if self._hashes_while_sending() else None
+        if content is not None:
+            # what the service has already is read only to be hashed: pieces start in order, or one waits for ever
+            steps += [(piece, partial(self._hash_piece, source, piece)) for piece in gaps(missing, source.size, _STEP)]
+            steps.sort(key=lambda step: step[0].start)
         if self.is_serial:
-            for piece in missing:
-                self._send_piece(source, counter, piece)
+            for _, step in steps:
+                step(content)
         else:
-            with TaskGroup(self._pool) as group:
-                for piece in missing:
-                    group.start(partial(self._send_piece, source, counter, piece))
+            with TaskGroup(self._pool) as group, content or nullcontext():
+                for _, step in steps:
+                    group.start(partial(step, content))
                 group.wait()
         source.check_unchanged()
+        self._sent_sha = None if content is None else content.hexdigest(source.size)
         self.finish()
 
-    def _send_piece(self, source: Source, counter: _Counter, piece: range) -> None:
+    def _send_piece(self, source: Source, counter: _Counter, piece: range, content: ContentHash | None) -> None:
         with source.lend(piece.start, len(piece), self._pool.buffers) as view:
+            if content is not None:
+                # before it is sent, so that hashing never waits for the network
+                content.add(piece.start, view)
             self.send(piece, view)
+            if content is not None:
+                content.wait_for(piece.stop)
         counter.add(len(piece))
+
+    def _hash_piece(self, source: Source, piece: range, content: ContentHash) -> None:
+        with source.lend(piece.start, len(piece), self._pool.buffers) as view:
+            content.add(piece.start, view)
+            content.wait_for(piece.stop)
 
     def _is_source_at(self, key: str) -> bool:
         """Return whether an object exists at a key of the target's bucket, and has the bytes of the source."""
@@ -277,7 +301,6 @@ class Uploader:
 
     def __init__(self, client: Client, pool: Pool, kind: type[Upload]) -> None:
         self.client, self.pool, self.kind = client, pool, kind
-        self._probing = shared_lock()
 
     def upload(
         self,
@@ -322,6 +345,4 @@ class Uploader:
         None where the service can take no piece before the whole content, or its size, is known.
         """
         upload = self.kind(self.client, self.pool, target, piece_size, size)
-        # without a size the service may be probed: threads that write at the same time wait for one answer
-        with self._probing if size is None else nullcontext():
-            return upload if upload.can_stream() else None
+        return upload if upload.can_stream() else None

@@ -101,5 +101,5 @@ class V3Upload(SlicedUpload):
 
     def _adopt_if_finished(self) -> bool:
         """Take the object as stored if it is complete, and the reply was lost; return whether it is."""
-        self._stored = self._is_stored_at(self._key)
+        self._stored = self._is_stored_at_sibling()
         return self._stored

@@ -6,26 +6,29 @@ import errno
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
-from cosv4fs import paths
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.request import Content
 from cosv4fs.attributes import headers_of
 from cosv4fs.concurrency import Buffers
-from cosv4fs.errors import CosError, CosFileExistsError, make_error
+from cosv4fs.errors import CosError, CosFileExistsError, make_error, session_error
 from cosv4fs.options import MIB
-from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
+from cosv4fs.transfer.probing import allows_streaming, learn_finish_size, learn_slice_sha, tells_sha1
 from cosv4fs.transfer.sha1state import upload_parts
-from cosv4fs.transfer.slices import DECLARED_SIZE, UNFINISHED, SlicedUpload
+from cosv4fs.transfer.slices import UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
-from cosv4fs.transfer.target import Target, discard_sibling
+from cosv4fs.transfer.target import discard_sibling
 
 _log = logging.getLogger("cosv4fs")
 
-_PROBE = b"cosv4fs asks whether an upload may be finished with another size than it was opened with"
+_ASK_ABOVE = 1024 * MIB
+"""Bytes above which a bucket is asked whether it tells SHA-1 values: to send the content twice would cost more."""
+
+_CHANGED = "the local file is not what was sent of it: it was changed without a new modification time"
+_UNLIKE = "the service stored something else than was sent"
 
 
 class V4Upload(SlicedUpload):
@@ -35,6 +38,8 @@ class V4Upload(SlicedUpload):
     """
 
     _client: CosV4Client
+    _is_misled = False
+    """Whether the service told another SHA-1 than that of what was sent."""
     _parts: str | None = None
     """Lets the server recognise content that it already has (see `cosv4fs.transfer.sha1state`)."""
 
@@ -44,7 +49,7 @@ class V4Upload(SlicedUpload):
         Without a size that is so only where the server lets an upload be finished with another size than it was opened
         with (cos.md#finish-size).
         """
-        return self._size is not None or _allows_streaming(self._client, self._target)
+        return self._size is not None or allows_streaming(self._client, self._target)
 
     def _sha1(self, source: Source) -> str | None:
         """Return the SHA-1 of the source where it is wanted, or costs nothing."""
@@ -54,8 +59,22 @@ class V4Upload(SlicedUpload):
             # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
             self._wanted_piece, (sha, self._parts) = MIB, known
             return sha
-        # also to continue an interrupted upload: the recorded SHA-1 may be that of an older content
-        return source.sha1() if config.checksum or source.is_hashed else None
+        if source.is_hashed:
+            return source.sha1()
+        if not config.checksum or tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
+            return None
+        return source.sha1()
+
+    def _hashes_while_sending(self) -> bool:
+        """Return whether the SHA-1 of the source is wanted and not known; what is published already was compared."""
+        return self._client.config.checksum and self._sha is None and self._has_sibling
+
+    def _is_of_same_content(self, record: Record) -> bool:
+        """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""
+        if record.sha is not None and self._sha is None:
+            # it may be that of an older content
+            self._sha = self._content_sha()
+        return super()._is_of_same_content(record)
 
     def send(self, piece: range, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
@@ -75,7 +94,7 @@ class V4Upload(SlicedUpload):
             self._finish(size, sha)
         except CosError:
             if size is not None:
-                _learn_finish_size(self._client, self._target.bucket, streams=False)
+                learn_finish_size(self._client, self._target.bucket, streams=False)
             raise
 
     def _finish(self, size: int | None, sha: str | None) -> None:
@@ -85,8 +104,11 @@ class V4Upload(SlicedUpload):
             session = self._opened().session
             self._client.upload_slice_finish(target.bucket, self._key, session, self._filesize, sha=self._sha)
             self._session, self._stored = None, True
-        if size is not None:
-            self._verify(sha)
+            if self._is_misled:
+                # the service has compared the same content itself
+                learn_slice_sha(self._client, target.bucket, "other")
+        self._sent_sha = sha or self._sent_sha
+        self._verify()
         self._set_attributes(self._key)
         self._publish_unless_deferred()
 
@@ -96,13 +118,58 @@ class V4Upload(SlicedUpload):
         settings = {"custom_headers": headers_of(attributes), "authority": attributes.get("authority")}
         return {name: value for name, value in settings.items() if value}
 
-    def _verify(self, sha: str | None) -> None:
-        """Verify what was stored of an upload whose size was not known when its session was opened."""
+    def _verify(self) -> None:
+        """Verify that the sibling is what was sent, unless the service compared it with a SHA-1 itself.
+
+        A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
+        upload whose file was modified meanwhile may be a mixture. Then, and where the service cannot tell what it has
+        stored, the error is ESTALE: the upload starts again.
+        """
+        source, sent = self._source, self._sent_sha
+        is_doubtful = self._continued or (source is not None and source.was_touched)
+        if self._sha is not None or not self._has_sibling or (sent is None and not is_doubtful):
+            return
         status = self._client.stat(self._target.bucket, self._key)
-        known = sha is not None and status.sha is not None
-        if status.is_unfinished or status.size != self._size or (known and status.sha != sha):
-            text = "the service stored something else than was sent: nothing is published"
-            raise make_error(errno.EIO, text, self._target.path)
+        is_whole = not status.is_unfinished and status.size == self._size
+        if is_whole and status.sha in (None, sent):
+            learn_slice_sha(self._client, self._target.bucket, "real" if status.sha else "absent")
+        if source is None:
+            self._verify_stream(status.sha, is_whole=is_whole)
+        elif not is_whole:
+            self._start_again(_UNLIKE, sent)
+        elif sent is None:
+            # not hashed: `checksum` is off
+            if not (status.sha and status.sha == source.sha1()) and not self._is_source_at(self._key):
+                self._start_again(_CHANGED, None)
+        elif status.sha != sent:
+            # another SHA-1 may be that of slices of an older content
+            self._is_misled = status.sha is not None and not is_doubtful
+            self._start_again(_UNLIKE, sent)
+        elif is_doubtful and (now := source.sha1()) != sent:
+            self._start_again(_CHANGED, now)
+
+    def _verify_stream(self, told: str | None, *, is_whole: bool) -> None:
+        """Verify what cannot be sent again; where the service tells no SHA-1 of it, its size is all there is."""
+        if is_whole and told in (None, self._sent_sha):
+            return
+        if not is_whole or tells_sha1(self._client, self._target, ask=True):
+            raise make_error(errno.EIO, f"{_UNLIKE}: nothing is published", self._target.path)
+        # another SHA-1 will be told at the target, too
+        self._sent_sha = None
+
+    def _start_again(self, reason: str, sha: str | None) -> NoReturn:
+        """Remove the sibling and raise ESTALE, so that the content goes to another one, with its SHA-1 if given."""
+        _log.info("%r: %s", self._target.path, reason)
+        discard_sibling(self._client, self._target.bucket, self._key)
+        # even where it cannot be removed, nothing takes it for the content
+        self._key, self._session, self._stored, self._sha = self._target.key, None, False, sha
+        raise session_error(reason, self._target.path)
+
+    def _content_sha(self) -> str | None:
+        """Return the SHA-1 of the content, where it is known or wanted."""
+        if self._sha is None and self._sent_sha is None and self._source is not None and self._client.config.checksum:
+            self._sent_sha = self._source.sha1()
+        return super()._content_sha()
 
     @property
     def _expects_serial(self) -> bool:
@@ -160,7 +227,7 @@ class V4Upload(SlicedUpload):
     def _adopt_if_finished(self) -> bool:
         """Take the object as stored if the lost session was completed; return whether it was."""
         # an upload that only lacks its end looks complete to stat, but is listed
-        self._stored = self._listed() is None and self._is_stored_at(self._key)
+        self._stored = self._listed() is None and self._is_stored_at_sibling()
         return self._stored
 
     def _listed(self) -> UnfinishedUpload | None:
@@ -171,55 +238,3 @@ def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
     for block in ranges(0, source.size, MIB):
         with source.lend(block.start, len(block), buffers) as view:
             yield view
-
-
-def _allows_streaming(client: CosV4Client, target: Target) -> bool:
-    """Return whether an upload to the target's bucket may be finished with another size than it was opened with.
-
-    The documentation does not say (cos.md#finish-size). Where it may, objects of unknown size are sent while they are
-    written; where it may not, they wait in a spool. The answer decides speed only: what was streamed is verified before
-    it is published. The option ``streaming`` is the mode: with ``auto`` a bucket is probed the first time.
-    """
-    mode = client.config.streaming
-    if mode != "auto":
-        return mode == "always"
-    known = client.quirks.finish_size.get(target.bucket)
-    if known is not None:
-        return known == "any"
-    answer = _probe(client, target)
-    result = "nothing, because of a transient error" if answer is None else "yes" if answer else "no"
-    _log.info("can files of unknown size be sent to bucket %r while they are written? %s", target.bucket, result)
-    if answer is not None:
-        _learn_finish_size(client, target.bucket, streams=answer)
-    return bool(answer)
-
-
-def _learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
-    quirks = client.quirks
-    quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
-
-
-def _probe(client: CosV4Client, target: Target) -> bool | None:
-    """Try it on a hidden sibling of the target; return None if a transient error leaves it open."""
-    sibling = paths.sibling(parent_key(target.key) + "probe")
-    try:
-        return with_parents(client, target.bucket, sibling, lambda: _try(client, target.bucket, sibling))
-    except CosError as error:
-        return None if error.is_transient else False
-    finally:
-        discard_sibling(client, target.bucket, sibling)
-
-
-def _try(client: CosV4Client, bucket: str, sibling: str) -> bool:
-    size = len(_PROBE)
-    session = client.upload_slice_init(bucket, sibling, filesize=DECLARED_SIZE, slice_size=client.config.slice_size)
-    if not isinstance(session, SliceSession):
-        return False
-    client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_PROBE))
-    client.upload_slice_finish(bucket, sibling, session.session, size)
-    status = client.stat(bucket, sibling)
-    if status.is_unfinished or status.size != size:
-        return False
-    memory = bytearray(size)
-    client.fetch(bucket, sibling, lambda length, _: memoryview(memory)[:length])
-    return memory == _PROBE

@@ -360,7 +360,14 @@ def test_listparts(make_emulator, variant):
 
 
 @pytest.mark.parametrize(
-    ("variant", "shown"), [("suffixed", SHA + "_1234"), ("absent", None), ("zeros", "0" * 40), ("real", SHA)]
+    ("variant", "shown"),
+    [
+        ("suffixed", SHA + "_1234"),
+        ("absent", None),
+        ("zeros", "0" * 40),
+        ("other", hashlib.sha1(b"").hexdigest()),
+        ("real", SHA),
+    ],
 )
 def test_slice_sha(make_emulator, variant, shown):
     client = Client(make_emulator(dialect=Dialect(slice_sha=variant)))

@@ -158,7 +158,7 @@ def test_an_upload_that_the_service_has_lost(sliced, emulator, tmp_path, info):
     (tmp_path / "file").write_bytes(content(4 * PIECE))
     emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=faults.Refuse(-4013))
     sliced.put_file(tmp_path / "file", f"{BUCKET}/a")
-    assert f"'{BUCKET}/a': the service has lost the upload, which starts again" in info()
+    assert f"'{BUCKET}/a': the upload starts again" in info()
 
 
 def test_what_is_kept_in_a_temporary_file(sliced, caplog):

@@ -100,9 +100,7 @@ def test_an_upload_that_has_other_attributes_is_not_continued(
         second.rm_file(PATH)
 
 
-@pytest.mark.parametrize(
-    "dialect", [Dialect(listparts="string"), Dialect(reinit="matching"), Dialect(slice_sha="absent")]
-)
+@pytest.mark.parametrize("dialect", [Dialect(listparts="string"), Dialect(reinit="matching")])
 @pytest.mark.protocol("cosv4")
 def test_resuming_under_other_dialects(resumer, second, emulator, local, tmp_path, wire):
     test_only_what_is_missing_is_sent(resumer, second, emulator, local, tmp_path, wire, None)

@@ -54,12 +54,14 @@ def test_the_journal_continues(bench, emulator, second, kept, dialect, old):
     assert [upload["name"] for upload in second.uploads(BUCKET)] == [PATH]
     # another timeout makes another runtime: what another process would be
     bench.fs(read_timeout=61.0).put_file(local, PATH)
-    assert offsets(emulator) == slices(emulator, dialect) - arrived
+    # without a SHA-1 to compare, everything is sent again, and verified by the service
+    is_told = bench.protocol == "cosv3" or dialect.slice_sha in ("real", "suffixed")
+    assert offsets(emulator) == slices(emulator, dialect) - (arrived if is_told else set())
     # v3 is asked once how far it has come
     opened = sum(
         request.op in ("upload_slice_init", "upload_slice") and request.offset is None for request in emulator.requests
     )
-    assert opened == WIRES[bench.protocol].before
+    assert opened == WIRES[bench.protocol].before + (not is_told)
     assert second.cat_file(PATH) == DATA
     assert nothing_is_left(bench, second)
 

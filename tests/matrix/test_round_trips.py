@@ -13,14 +13,15 @@ PATH = f"{BUCKET}/dir/sub/object"
 
 @pytest.mark.parametrize("sizes", ["one request", "slices", "large"])
 @pytest.mark.parametrize("way", list(WAYS))
-def test_writing(bench, second, kept, way, sizes):
+def test_writing(bench, emulator, second, kept, way, sizes):
     for size in SIZES[sizes]:
         path, data = f"{PATH}{size}", content(size)
         WAYS[way](bench, path, data)
         kept.note(path, data)
         assert second.cat_file(path) == data
         assert (second.info(path)["size"], second.info(path)["type"]) == (size, "file")
-        assert second.info(path)["sha"] in (None, hashlib.sha1(data).hexdigest())
+        if emulator.dialect.slice_sha != "other":
+            assert second.info(path)["sha"] in (None, hashlib.sha1(data).hexdigest())
     kept.check_alone()
 
 

@@ -436,7 +436,8 @@ def publish(service: CosService, path: ObjectPath, row: sqlite3.Row, size: int, 
     """Make a complete upload the file at its path; −174 when its SHA-1 is not the declared one."""
     shown = sha = _content_sha(service, row, size, declared)
     if declared is None:
-        shown = {"absent": None, "zeros": "0" * 40, "suffixed": f"{sha}_1234"}.get(service.dialect.slice_sha, sha)
+        variants = {"absent": None, "zeros": "0" * 40, "suffixed": f"{sha}_1234", "other": _EMPTY_SHA}
+        shown = variants.get(service.dialect.slice_sha, sha)
     with service.store.writing() as db:
         current = namespace.find_upload(db, path)
         if current is None or current["session"] != row["session"]:
