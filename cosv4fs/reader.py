@@ -449,6 +449,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
                 raise
             self._renew()
             data = self._cached(start, stop)
+        # a cache that was closed meanwhile may have returned anything
+        self._refuse_closed()
         if self._content.sha is not None:
             self._content.check(start, data)
         return data

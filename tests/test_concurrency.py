@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -97,6 +98,40 @@ class TestWindow:
         thread.join(20)
         assert len(errors) == 1
         window.release(permit)
+
+
+class TestTwoOwners:
+    """A thread that works for one owner, and in a block for another, too."""
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_the_second_cancels_only_what_is_in_the_block(self, nested):
+        first, second, between = object(), object(), object()
+        with cancellation.working_for(first):
+            with ExitStack() as stack:
+                stack.enter_context(cancellation.working_also_for(second))
+                if nested:
+                    stack.enter_context(cancellation.working_also_for(between))
+                cancellation.cancel(object())
+                assert not cancellation.is_cancelled()
+                cancellation.cancel(second)
+                assert cancellation.is_cancelled()
+            assert not cancellation.is_cancelled()
+            cancellation.cancel(second)
+            assert not cancellation.is_cancelled()
+        assert not cancellation._threads().owners
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_the_first_cancels_the_block_and_what_follows(self, nested):
+        first = object()
+        with cancellation.working_for(first):
+            with ExitStack() as stack:
+                stack.enter_context(cancellation.working_also_for(object()))
+                if nested:
+                    stack.enter_context(cancellation.working_also_for(object()))
+                cancellation.cancel(first)
+                assert cancellation.is_cancelled()
+            assert cancellation.is_cancelled()
+        assert not cancellation.is_cancelled()
 
 
 def fail():
@@ -388,6 +423,21 @@ class TestBuffers:
         with buffers.lend(3 * MIB) as view:
             assert len(view) == 3 * MIB
             assert view.obj is not first
+
+    def test_those_of_two_sizes_stay_beside_each_other(self, buffers):
+        large, small = buffers.borrow(2 * MIB), buffers.borrow(MIB)
+        buffers.give_back(large)
+        buffers.give_back(small)
+        assert buffers.borrow(2 * MIB) is large
+        assert buffers.borrow(MIB) is small
+
+    def test_the_newest_stay(self, buffers):
+        borrowed = [buffers.borrow(MIB) for _ in range(4)]
+        for memory in borrowed:
+            buffers.give_back(memory)
+        again = [buffers.borrow(MIB) for _ in range(4)]
+        assert {id(memory) for memory in again[:3]} == {id(memory) for memory in borrowed[1:]}
+        assert again[3] is not borrowed[0]
 
     def test_a_small_one_keeps_no_large_one_busy(self, buffers):
         with buffers.lend(10) as view:

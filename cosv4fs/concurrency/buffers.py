@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _REUSE_FROM = 256 * 1024
 """Bytes from which memory is reused: fresh memory costs a page fault per 4 KiB."""
@@ -29,13 +29,20 @@ class Buffers:
         """Return memory of at least `size` bytes."""
         if size < _REUSE_FROM:
             return bytearray(size)
-        try:
-            memory = self._idle.pop()
-        except IndexError:
-            return bytearray(size)
-        return memory if len(memory) >= size else bytearray(size)
+        with suppress(IndexError):
+            for _ in range(len(self._idle)):
+                memory = self._idle.pop()
+                if len(memory) >= size:
+                    return memory
+                # for those who need less
+                self._idle.insert(0, memory)
+        return bytearray(size)
 
     def give_back(self, memory: bytearray) -> None:
         """Take borrowed memory back; nothing may use it any more."""
-        if len(memory) >= _REUSE_FROM and len(self._idle) < self._most:
+        if len(memory) >= _REUSE_FROM:
             self._idle.append(memory)
+            with suppress(IndexError):
+                while len(self._idle) > self._most:
+                    # the one that was not large enough, or not used, for the longest time
+                    self._idle.pop(0)

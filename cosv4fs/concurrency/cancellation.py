@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from cosv4fs.errors import make_error
@@ -40,6 +41,21 @@ class Connection(Protocol):
         """End what waits for it; called from another thread."""
 
 
+@dataclass(eq=False)
+class _Both:
+    """Two owners of one thread: the one that it had, and one more; and whether the first has cancelled the thread."""
+
+    first: object | None
+    second: object
+    first_cancelled: bool
+
+    def is_cancelled_by(self, owner: object) -> bool:
+        """Return whether an owner that cancels its threads is one of the two."""
+        is_first = self.first is owner or (isinstance(self.first, _Both) and self.first.is_cancelled_by(owner))
+        self.first_cancelled = self.first_cancelled or is_first
+        return is_first or self.second is owner
+
+
 class _Threads:
     """The owners, cancellations, connections and clean-up deadlines of the threads of one process."""
 
@@ -50,6 +66,13 @@ class _Threads:
         # weak: a thread must not keep the last connection that it used
         self.connections: dict[int, weakref.ref[Connection]] = {}
         self.deadlines: dict[int, float] = {}
+
+    def cancel(self, ident: int) -> None:
+        self.cancelled.add(ident)
+        known = self.connections.get(ident)
+        connection = None if known is None else known()
+        if connection is not None and connection.used_by == ident:
+            connection.shut_down()
 
     def assign(self, ident: int, owner: object | None, *, cancelled: bool) -> None:
         if owner is None:
@@ -147,6 +170,20 @@ def working_for(owner: object | None) -> Iterator[None]:
             _threads().assign(ident, before, cancelled=was_cancelled)
 
 
+@contextmanager
+def working_also_for(owner: object) -> Iterator[None]:
+    """Let `cancel` of an owner, too, cancel the calling thread during a block: what only it cancels ends with that."""
+    ident = threading.get_ident()
+    with _threads().lock:
+        both = _Both(_threads().owners.get(ident), owner, ident in _threads().cancelled)
+        _threads().owners[ident] = both
+    try:
+        yield
+    finally:
+        with _threads().lock:
+            _threads().assign(ident, both.first, cancelled=both.first_cancelled)
+
+
 def register(connection: Connection) -> None:
     """Note that the calling thread sends its request on a connection; raise EINTR if it was cancelled meanwhile."""
     connection.used_by = threading.get_ident()
@@ -157,12 +194,9 @@ def register(connection: Connection) -> None:
 def cancel(owner: object) -> None:
     """Cancel all threads that work for an owner: their connections are shut down, and they send nothing more."""
     with _threads().lock:
-        for ident in [ident for ident, known in _threads().owners.items() if known is owner]:
-            _threads().cancelled.add(ident)
-            known = _threads().connections.get(ident)
-            connection = None if known is None else known()
-            if connection is not None and connection.used_by == ident:
-                connection.shut_down()
+        for ident, known in list(_threads().owners.items()):
+            if known is owner or (isinstance(known, _Both) and known.is_cancelled_by(owner)):
+                _threads().cancel(ident)
 
 
 def is_cancellation(error: BaseException | None) -> bool:

@@ -58,13 +58,25 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         self._pool, self._buffers = pool, pool.buffers
         self._group = TaskGroup(pool)
         self._ranges: list[_FetchedRange] = []
+        # all bytes of a small object
+        self._whole = b""
         self._next = position
         self._window = 1
 
     def close(self) -> None:
-        """Stop what is being fetched ahead, and wait until it has ended."""
+        """Stop what is being fetched ahead, and wait until it has ended. No read may use the cache any more.
+
+        Its memory is used again: what a read in another thread gets meanwhile is not the object's content.
+        """
         self._group.stop(cancel_running=True)
-        self._ranges.clear()
+        if self.size <= self.blocksize and not self._whole:
+            # a reader may be fetching it in its own thread
+            cancellation.cancel(self._group)
+        self._whole = b""
+        while self._ranges:
+            fetched = self._ranges.pop()
+            if fetched.done.is_done:
+                self._buffers.give_back(fetched.memory)
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
@@ -74,6 +86,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         start, stop = start or 0, self.size if stop is None else min(stop, self.size)
         if start >= stop:
             return b""
+        if self.size <= self.blocksize:
+            return self._fetch_whole()[start:stop]
         sequential = start == self._next
         self._evict(start, sequential)
         self._cover(start, stop, sequential)
@@ -85,6 +99,14 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             self._window = 1
         self._next = stop
         return self._collect(start, stop)
+
+    def _fetch_whole(self) -> bytes:
+        """Fetch a small object in the reader's own thread: to wake another one costs more than a small request."""
+        whole = self._whole
+        if not whole:
+            with cancellation.working_also_for(self._group):
+                whole = self._whole = self.fetcher(0, self.size)
+        return whole
 
     def _evict(self, start: int, sequential: bool) -> None:
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
@@ -108,10 +130,9 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
                 position = found.stop
                 continue
             after = min((fetched.start for fetched in self._ranges if fetched.start > position), default=self.size)
-            least = self.blocksize if sequential or self.size <= self.blocksize else _LEAST
-            begin = 0 if self.size <= self.blocksize else position
+            least = self.blocksize if sequential else _LEAST
             end = min(after, max(stop, position + least))
-            for wanted in ranges(begin, end, self.blocksize):
+            for wanted in ranges(position, end, self.blocksize):
                 self._start(wanted, wait=True)
                 begun.append(self._ranges[-1])
                 if any(fetched.done.error is not None for fetched in begun):

@@ -63,6 +63,21 @@ def test_a_changed_byte_is_an_error(emulator, make_fs, second, read, tmp_path, s
     assert read(fs, PATH) == DATA[:size]
 
 
+def test_what_a_read_gets_while_another_thread_closes_is_not_compared(make_fs, second, monkeypatch):
+    second.pipe_file(PATH, DATA)
+    file = make_fs().open(PATH)
+    fetch = file.cache._fetch
+
+    def fetch_while_another_closes(start, stop):
+        data = fetch(start, stop)
+        file.close()
+        return bytes(len(data))
+
+    monkeypatch.setattr(file.cache, "_fetch", fetch_while_another_closes)
+    with pytest.raises(ValueError, match="closed"):
+        file.read()
+
+
 def test_a_tree_is_compared_with_its_listing(emulator, make_fs, second, tmp_path):
     second.pipe_file("test-1250000000/d/x", DATA[:1000])
     corrupt(emulator)

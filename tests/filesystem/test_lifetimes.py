@@ -289,9 +289,10 @@ def test_a_child_needs_none_of_its_parents_locks_and_threads(emulator, wire, pro
     stall.release.set()
 
 
-def test_closing_beside_a_read_ends_both(fs, emulator, wire):
+@pytest.mark.parametrize("block_size", [MIB, 8 * MIB])
+def test_closing_beside_a_read_ends_both(fs, emulator, wire, block_size):
     fs.pipe_file(LARGE, bytes(5 * MIB))
-    file = fs.open(LARGE, block_size=MIB)
+    file = fs.open(LARGE, block_size=block_size)
     stall, told = Stall(), []
     emulator.faults.add(op=wire.download, action=stall, times=1000)
 

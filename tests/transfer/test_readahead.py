@@ -28,7 +28,9 @@ class Remote:
         self.cache = ReadAhead(block, self.fetch, self.fill, len(data), pool)
 
     def fetch(self, start, stop):
-        return self.data[start:stop]
+        memory = bytearray(stop - start)
+        self.fill(start, memoryview(memory))
+        return bytes(memory)
 
     def fill(self, start, view):
         self.asked.append((start, start + len(view)))
@@ -97,6 +99,20 @@ def test_a_small_object_comes_whole():
     assert remote.cache._fetch(50, 60) == DATA[50:60]
     assert remote.cache._fetch(0, 10) == DATA[:10]
     assert remote.asked == [(0, BLOCK)]
+    # without a copy
+    assert remote.cache._fetch(0, BLOCK) is remote.cache._fetch(0, BLOCK)
+
+
+def test_memory_is_used_again_after_closing(monkeypatch):
+    monkeypatch.setattr("cosv4fs.concurrency.buffers._REUSE_FROM", 1)
+    pool = Pool(2, "test")
+    remote = Remote(pool=pool)
+    remote.cache._fetch(0, 10)
+    held = [piece.memory for piece in remote.cache._ranges]
+    remote.cache.close()
+    again = [pool.buffers.borrow(BLOCK) for _ in held]
+    assert len(held) == 2
+    assert {id(memory) for memory in again} == {id(memory) for memory in held}
 
 
 def test_nothing_is_fetched_for_nothing():
