@@ -68,9 +68,11 @@ def _measure(options: argparse.Namespace, results: Results) -> None:
         run = Run(folder, scale.samples)
         try:
             for scenario in chosen(scale, options.only, options.match, wanted):
-                figures = run.figures(scenario, wanted[scenario.title] if wanted else None)
                 missing = [Missing(scenario.group, scenario.title, *it) for it in scenario.missing.items()]
-                results.put(figures, missing)
+                if wanted is None:
+                    results.put(figures := run.figures(scenario), missing)
+                else:
+                    results.improve(figures := run.figures(scenario, wanted[scenario.title]))
                 print(table(scenario.title, figures, missing), flush=True)
                 if options.out:
                     results.save(options.out)

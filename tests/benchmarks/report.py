@@ -28,8 +28,12 @@ def rows(figures: Sequence[Figure], missing: Iterable[Missing] = ()) -> list[tup
 def _row(figure: Figure, ours: Figure | None) -> tuple[str, ...]:
     low, high = figure.spread
     cost = f"{figure.cpu * 1e6 / figure.count:.0f} µs" if figure.size < MIB else f"{figure.cpu_per_gb:.2f} s/GB"
+    share = f", {figure.share_of_line:.2f} of the line" if figure.group == "line" else ""
     return (
-        figure.variant + (" (repeated)" if figure.repeated else "") + (" (DISTURBED)" if figure.is_disturbed else ""),
+        figure.variant
+        + share
+        + (" (repeated)" if figure.repeated else "")
+        + (" (DISTURBED)" if figure.is_disturbed else ""),
         rate(figure),
         f"{speed(figure) * low:,.0f}–{speed(figure) * high:,.0f}",
         f"{speed(ours) / speed(figure):.2f} ×" if ours and figure is not ours else "",

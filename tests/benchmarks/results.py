@@ -137,6 +137,11 @@ class Results:
         _put(self.figures, figures)
         _put(self.missing, missing)
 
+    def improve(self, figures: Iterable[Figure]) -> None:
+        """Replace figures by those of the same variants that were disturbed less."""
+        known = {(it.title, it.variant): it for it in self.figures}
+        self.put(it for it in figures if it.foreign < known[it.title, it.variant].foreign)
+
     def disturbed(self) -> dict[str, set[str]]:
         """Return the variants that were measured on a disturbed machine, by the title of their scenario."""
         found: dict[str, set[str]] = {}

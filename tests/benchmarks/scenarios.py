@@ -197,9 +197,9 @@ def _line(scale: Scale) -> Iterator[Scenario]:
                 _ours(task, f"{OURS}, {number} in flight", max_concurrency=number)
                 for number in ((12, 16) if rtt == 30.0 else (12,))
             ]
-            reason = "their number of requests in flight cannot be set for all operations; see the same at 256 MiB"
+            reason = "compared in the group far"
             if rtt != 30.0:
-                reason = "the peers are compared at 30 ms"
+                reason = "compared at 30 ms, in the group far"
             title = f"{OPERATIONS[operation]} {named_size(scale.line)}, share of the line, {rtt:.0f} ms"
             yield Scenario("line", title, tuple(variants), rtt, FAR_RATE, missing=dict.fromkeys(PEERS, reason))
 

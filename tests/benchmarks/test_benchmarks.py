@@ -100,6 +100,12 @@ def test_figures_replace_those_of_the_same_variant():
     ]  # fmt: skip
 
 
+def test_repeated_figures_replace_those_that_were_disturbed_more():
+    run = results(figure(foreign=0.5), figure("s3fs", foreign=0.5))
+    run.improve([figure(foreign=0.6, repeated=True), figure("s3fs", foreign=0.1, repeated=True)])
+    assert [(it.variant, it.foreign, it.repeated) for it in run.figures] == [(OURS, 0.5, False), ("s3fs", 0.1, True)]
+
+
 def test_disturbed_figures_are_named_and_chosen():
     wanted = {"put_file 256 MiB": {"s3fs"}}
     run = results(figure(), figure("s3fs", foreign=0.5), figure(title="get_file 256 MiB", operation="get_file"))
@@ -126,10 +132,23 @@ def test_goals_compare_with_the_peer_of_the_same_scenario():
     assert found[0].outcome == "reached"
 
 
-def test_missed_goal_tells_its_limits():
-    sha1 = figure(PLAIN, wall=0.75, group="raw", operation="sha1", title="SHA-1 of one stream")
-    found = goals(results(figure(), figure("obstore.fsspec", wall=0.9), sha1))
-    assert found[0].outcome == "missed; what limits it: SHA-1 of one stream: 1.20"
+@pytest.mark.parametrize(
+    ("wall", "outcome"),
+    [
+        (0.80, "missed (SHA-1 of one stream: 1.25)"),
+        (0.85, "out of reach here (SHA-1 of one stream: 1.18)"),
+        (2.00, "missed"),
+    ],
+)
+def test_missed_goal_tells_what_limits_it(wall, outcome):
+    sha1 = figure(PLAIN, wall=wall, group="raw", operation="sha1", title="SHA-1 of one stream")
+    assert goals(results(figure(), figure("obstore.fsspec"), sha1))[0].outcome == outcome
+
+
+def test_tightest_limit_counts():
+    limits = (("a", 1.5), ("b", 1.1), ("c", 0.8))
+    assert Goal("x", "×", 1.2, 1.0, limits).outcome == "out of reach here (b: 1.10)"
+    assert Goal("x", "×", 0.7, 1.2, limits, at_most=True).outcome == "out of reach here (b: 1.10)"
 
 
 def test_goals_with_an_upper_bound():
