@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import mmap
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from http.client import HTTPConnection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -337,21 +337,26 @@ class RawClient(Client):
         return partial(_on_threads, fetch, task)
 
     def put_file(self, task: Task) -> Action:
-        """Post a file in slices, while one more thread takes its SHA-1."""
+        """Post a file in slices: one thread reads them and takes the SHA-1, the others send."""
         path, _ = self.local(task.size)
-        connections = self._connections(task.threads)
-        forms = [_Form(SLICE) for _ in connections]
+        free: SimpleQueue[tuple[HTTPConnection, _Form]] = SimpleQueue()
+        for connection in self._connections(task.threads):
+            free.put((connection, _Form(SLICE)))
+
+        def send(connection: HTTPConnection, form: _Form, length: int) -> None:
+            form.post(connection, length)
+            free.put((connection, form))
 
         def put() -> None:
-            with open(path, "rb") as file, ThreadPoolExecutor(1) as pool:
-                hashed = pool.submit(_sha1_of, path)
-
-                def send(number: int) -> None:
-                    form, connection = forms[number % task.threads], connections[number % task.threads]
-                    form.post(connection, os.preadv(file.fileno(), [form.content], number * SLICE))
-
-                _on_threads(send, replace(task, count=-(-task.size // SLICE)))
-                hashed.result()
+            digest = hashlib.sha1(usedforsecurity=False)
+            with open(path, "rb", buffering=0) as file, ThreadPoolExecutor(task.threads) as pool:
+                while True:
+                    connection, form = free.get(timeout=60)
+                    length = file.readinto(form.content)
+                    if not length:
+                        break
+                    digest.update(form.content[:length])
+                    pool.submit(send, connection, form, length)
 
         return put
 
@@ -426,15 +431,6 @@ def _fetch(connection: HTTPConnection, path: str, start: int, view: memoryview) 
     while done < len(view):
         done += response.readinto(view[done:])
     response.read()
-
-
-def _sha1_of(path: str) -> str:
-    digest = hashlib.sha1(usedforsecurity=False)
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for offset in range(0, len(content), MIB):
-            with memoryview(content)[offset : offset + MIB] as block:
-                digest.update(block)
-    return digest.hexdigest()
 
 
 class VendorClient(Client):

@@ -116,16 +116,19 @@ def insert(page: str, text: str) -> str:
     return changed
 
 
+def pages(results: Results) -> dict[Path, str]:
+    """Return the pages as they should be."""
+    texts = {REPOSITORY / "README.md": short(results), Path(__file__).with_name("README.md"): everything(results)}
+    return {page: insert(page.read_text("utf-8"), text) for page, text in texts.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write both pages."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.summary", description=__doc__)
     parser.add_argument("figures", type=Path, help="FILE.json of a run")
     results = Results.load(parser.parse_args(arguments).figures)
-    for page, text in {
-        REPOSITORY / "README.md": short(results),
-        Path(__file__).with_name("README.md"): everything(results),
-    }.items():
-        page.write_text(insert(page.read_text("utf-8"), text), "utf-8")
+    for page, text in pages(results).items():
+        page.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

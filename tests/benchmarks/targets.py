@@ -121,7 +121,7 @@ def _large(run: _Run) -> Iterator[Goal]:
     ours = run.object("put_file", run.main)
     limits = (
         ("SHA-1 of one stream", _rate(run.raw("sha1"))),
-        ("http.client with a thread for the SHA-1", _rate(run.object("put_file", run.main, PLAIN))),
+        ("http.client, the SHA-1 taken by the thread that reads", _rate(run.object("put_file", run.main, PLAIN))),
     )
     yield from run.against(OBSTORE, 1.2, ours, *limits)
     yield from run.against(S3FS, 3.5, ours, *limits)

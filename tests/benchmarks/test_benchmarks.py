@@ -13,9 +13,10 @@ from tests.benchmarks.report import disturbed, rows
 from tests.benchmarks.results import Figure, Missing, Results
 from tests.benchmarks.runner import Run, samples_to_take
 from tests.benchmarks.scenarios import GROUPS, OURS, PLAIN, SIZED, STREAMED, Scale, Scenario, Variant
-from tests.benchmarks.summary import insert, losses, short
+from tests.benchmarks.summary import insert, losses, pages, short
 from tests.benchmarks.targets import Goal, best_share, goals
 from tests.benchmarks.uploads import STREAMING
+from tests.processes import REPOSITORY
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the sink needs memfd_create")
 
@@ -184,6 +185,11 @@ def test_text_is_inserted_between_the_marks():
     assert insert(f"a\n{begin}\nold\n{end}\nz", "new") == f"a\n{begin}\n\nnew\n\n{end}\nz"
     with pytest.raises(ValueError, match="marks"):
         insert("a page without marks", "new")
+
+
+def test_pages_are_made_from_the_file_that_the_notebook_draws():
+    for page, text in pages(Results.load(REPOSITORY / "notebooks" / "performance.json")).items():
+        assert page.read_text("utf-8") == text, f"{page}: run python -m tests.benchmarks.summary"
 
 
 # -- the server and a run ----------------------------------------------------------------------------------------------
