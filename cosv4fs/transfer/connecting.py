@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from cosv4fs.api import Client
 from cosv4fs.concurrency import Pool, TaskGroup
-from cosv4fs.concurrency.background import start_background
 
 
-@contextmanager
-def connecting(client: Client, pool: Pool, requests: int) -> Iterator[None]:
-    """Open connections during a block that sends the request on which others wait; never wait for them, nor fail.
+def start_connecting(client: Client, pool: Pool, requests: int) -> None:
+    """Begin to open the connections for requests that will follow the next one; never wait for them, nor fail.
 
     A handshake takes as long as that request, with TLS twice as long. Each connection is opened in place of a request
-    of the pool: there are never more than its window, and a request that finds none ready waits until one is.
+    of the pool: there are never more than its window, and a request that finds none ready waits until one is. A
+    handshake that hangs ends with the option ``connect_timeout``.
 
     Parameters
     ----------
@@ -36,10 +33,4 @@ def connecting(client: Client, pool: Pool, requests: int) -> Iterator[None]:
 
     for _ in range(client.missing_connections(min(requests, pool.window.limit))):
         if group.try_start(connect, detached=True) is None:
-            break
-    try:
-        yield
-    except BaseException:
-        start_background()
-        group.lose()
-        raise
+            return

@@ -20,7 +20,7 @@ from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.options import MIB
-from cosv4fs.transfer.connecting import connecting
+from cosv4fs.transfer.connecting import start_connecting
 from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.journal import JournalEntry, Record
 from cosv4fs.transfer.plan import gaps, ranges
@@ -101,8 +101,9 @@ class Upload(ABC):
 
     def open_for(self, pieces: int) -> None:
         """Open the upload, and meanwhile the connections for so many pieces, as far as they are in flight at once."""
-        with connecting(self._client, self._pool, 0 if self.is_serial else pieces):
-            self.open()
+        if not self.is_serial:
+            start_connecting(self._client, self._pool, pieces)
+        self.open()
 
     @abstractmethod
     def piece_size(self, offset: int) -> int:
