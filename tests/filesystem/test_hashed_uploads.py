@@ -170,7 +170,9 @@ class TestChanges:
 
     def test_other_content_of_another_time(self, fs, emulator, local, second):
         def change():
-            local.write_bytes(DATA[::-1])
+            # in place: a file that is empty for a moment is noticed by what reads it
+            with local.open("r+b") as file:
+                file.write(DATA[::-1])
             os.utime(local, (1, 1))
 
         emulator.faults.add(op="upload_slice_data", nth=3, times=1, action=Do(change))
