@@ -512,9 +512,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
             later process if the connection fails for good.
         """
-        self.runtime.files.check_keywords(keywords)
         path = self._path(rpath)
-        if bulk.put_folder(self, lpath, path):
+        if bulk.put_folder(self, lpath, path, keywords):
             return
         self.runtime.files.put(lpath, path, callback, mode, resume, keywords)
 

@@ -387,7 +387,11 @@ OPTIONS = (
         default=120.0, unit="seconds",
     ),
     Option("max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12),
-    Option("max_requests", _integer(1), "Other requests in flight at once.", default=32),
+    Option(
+        "max_requests", _integer(1),
+        "Other requests in flight at once, each with a thread and a connection; far fewer on short links.",
+        default=128,
+    ),
     Option(
         "slice_size", _one_of(V4.slice_sizes),
         "Size of a slice; for coffers, size of the first parts of an object.",

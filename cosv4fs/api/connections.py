@@ -274,13 +274,15 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             """Send a request and return the reply, of which the head was read."""
             cancellation.register(self)
             self.is_unused = False
-            self.sock.settimeout(timeout.connect)
+            # a small request fits into the socket's buffer: sending it takes no time
+            is_small = body is None or isinstance(body, bytes)
+            _limit(self.sock, timeout.read if is_small else timeout.connect)
             try:
                 _send(self.sock, head, body)
             except OSError as fault:
                 if fault.errno not in _EARLY_REPLY:
                     raise
-            self.sock.settimeout(timeout.read)
+            _limit(self.sock, timeout.read)
             response = Response(self.sock, method=method)
             try:
                 response.begin()
@@ -314,6 +316,12 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
                     self.sock.shutdown(socket.SHUT_RDWR)
 
     return Connection
+
+
+def _limit(sock: Any, seconds: float) -> None:
+    """Set the timeout of a socket, which is a system call that lets other threads in, if it is another one."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
 
 
 def _send(sock: Any, head: bytes, body: bytes | Iterable[bytes | memoryview] | None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from cosv4fs.concurrency import Buffers
@@ -69,7 +69,7 @@ class FileSource(Source):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
-        self._file: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by __exit__()
+        self._file: BinaryIO = io.FileIO(self._path)
         self.status = os.fstat(self._file.fileno())
         self.size = self.status.st_size
         self._lock = threading.Lock()

@@ -336,6 +336,8 @@ class Uploader:
 
     def share(self, most: int | None) -> Uploader:
         """Return an uploader with at most `most` pieces in flight; this one for None."""
+        if most is None:
+            return self
         shared = copy(self)
         shared.pool = self.pool.share(most)
         return shared
