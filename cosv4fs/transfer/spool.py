@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from functools import partial
 
 from cosv4fs.concurrency import Buffers, Pool, Task, TaskGroup, cancellation
+from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import make_error
+from cosv4fs.options import MIB
 from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.pieces import MemoryPiece
 from cosv4fs.transfer.sources import Source
 from cosv4fs.transfer.temporary import TemporaryFile
+
+_STEP = MIB
+"""Bytes that are hashed at once: what was read of them is still in the processor's cache."""
 
 
 class Spool(Source):
@@ -54,8 +59,8 @@ class Spool(Source):
         self._filed = self._written = 0
         self._group = TaskGroup(pool)
         self._writing: Task | None = None
-        self._hash = _Hash(self, piece_size, self._group)
-        self._failed = False
+        self._hash = _Hash(self, self._group)
+        self._is_complete = self._failed = False
 
     def append(self, view: memoryview) -> None:
         """Add bytes at the end.
@@ -162,6 +167,7 @@ class Spool(Source):
         """
         self._wait_until_written()
         self._raise_if_failed()
+        self._is_complete = True
         if self._filed:
             self._hash.go_on(self.size)
 
@@ -208,13 +214,19 @@ class Spool(Source):
 
     def close(self) -> None:
         """Drop the bytes and remove the temporary file."""
-        self._failed = True
+        is_whole, self._failed = self._is_complete and not self._failed, True
         self._group.stop(cancel_running=True)
         self._head.release()
         if self._piece is not None:
             self._piece.release()
             self._piece = None
-        self._file.close()
+        if is_whole:
+            # the system takes 60 ms per GB to free the memory of a file
+            start_background()
+            run_in_background(self._file.close)
+        else:
+            # whoever was told that the disk is full may try again at once
+            self._file.close()
 
 
 class _Head:
@@ -265,8 +277,8 @@ class _Head:
 class _Hash:
     """The SHA-1 of a spool, computed by another thread as far as its bytes can be read."""
 
-    def __init__(self, spool: Spool, step: int, group: TaskGroup) -> None:
-        self._spool, self._step, self._group = spool, step, group
+    def __init__(self, spool: Spool, group: TaskGroup) -> None:
+        self._spool, self._group = spool, group
         self._content = ContentHash()
         # bytes that are hashed, and those that the thread hashes
         self._done = self._wanted = 0
@@ -300,7 +312,7 @@ class _Hash:
     def _work(self) -> None:
         while self._done < self._wanted:
             cancellation.check()
-            length = min(self._step, self._wanted - self._done)
+            length = min(_STEP, self._wanted - self._done)
             self._spool.offer(self._content, self._done, length)
             self._done += length
 

@@ -50,6 +50,8 @@ def test_the_spool_has_no_name_and_is_removed(fs, tmp_path, end):
             raise KeyError
     else:
         getattr(file, end)()
+    # another thread removes what was uploaded
+    wait_for_background()
     assert descriptors(spool) == []
     assert list(spool.iterdir()) == []
 

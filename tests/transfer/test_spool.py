@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.transfer.pieces import FilePiece
 from cosv4fs.transfer.spool import Spool
 from tests.support import KIB, MIB, content
@@ -231,6 +232,15 @@ class TestFile:
         assert list(tmp_path.iterdir()) == []
         spool.close()
         spool.close()
+
+    def test_it_goes_after_everything_was_read(self, make_disk):
+        disk = make_disk(MIB)
+        spool = make(10)
+        spool.append(memoryview(DATA))
+        spool.complete()
+        spool.close()
+        wait_for_background()
+        assert not disk.is_open
 
     def test_memory_first(self):
         spool = make(MIB, "/nonexistent")
