@@ -86,7 +86,7 @@ class MemoryPiece:
     def _borrow(self) -> bytearray:
         if self._step is None:
             return self._buffers.borrow(self._size)
-        step = _COPY_BELOW * 8 ** len(self._memory)
+        step = _COPY_BELOW * 16 ** len(self._memory)
         # only memory of one size is worth keeping
         return self._buffers.borrow(self._step) if step >= self._step else bytearray(step)
 

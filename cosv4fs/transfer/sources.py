@@ -26,8 +26,8 @@ class Source(ABC):
 
     size: int
 
-    is_hashed: ClassVar[bool] = False
-    """Whether `sha1` costs nothing."""
+    hashes_itself: ClassVar[bool] = False
+    """Whether the SHA-1 is computed beside everything else, so that `sha1` only waits for it."""
 
     @property
     def was_touched(self) -> bool:

@@ -44,7 +44,7 @@ class Spool(Source):
         Bytes that are written to the file at once.
     """
 
-    is_hashed = True
+    hashes_itself = True
 
     def __init__(self, memory: int, folder: str | None, path: str, pool: Pool, piece_size: int) -> None:
         self.size = 0
@@ -157,8 +157,8 @@ class Spool(Source):
         self._fill(memoryview(data), offset)
         return bytes(data)
 
-    def complete(self) -> None:
-        """End writing. From now on the bytes can be read by all threads; the SHA-1 is computed meanwhile.
+    def complete(self, *, hashed: bool = True) -> None:
+        """End writing. From now on the bytes can be read by all threads; if `hashed`, the SHA-1 is computed meanwhile.
 
         Raises
         ------
@@ -168,7 +168,7 @@ class Spool(Source):
         self._wait_until_written()
         self._raise_if_failed()
         self._is_complete = True
-        if self._filed:
+        if hashed:
             self._hash.go_on(self.size)
 
     def views(self) -> list[memoryview]:

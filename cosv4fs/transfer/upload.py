@@ -188,7 +188,8 @@ class Upload(ABC):
         missing = self.missing()
         counter.add(source.size - sum(len(piece) for piece in missing))
         steps = [(piece, partial(self._send_piece, source, counter, piece)) for piece in missing]
-        content = ContentHash() if self._hashes_while_sending() else None
+        is_hashed = self._hashes_while_sending()
+        content = ContentHash() if is_hashed and not source.hashes_itself else None
         if content is not None:
             # what the service has already is read only to be hashed: pieces start in order, or one waits for ever
             steps += [(piece, partial(self._hash_piece, source, piece)) for piece in gaps(missing, source.size, _STEP)]
@@ -202,7 +203,8 @@ class Upload(ABC):
                     group.start(partial(step, content))
                 group.wait()
         source.check_unchanged()
-        self._sent_sha = None if content is None else content.hexdigest(source.size)
+        if is_hashed:
+            self._sent_sha = source.sha1() if content is None else content.hexdigest(source.size)
         self.finish()
 
     def _send_piece(self, source: Source, counter: _Counter, piece: range, content: ContentHash | None) -> None:

@@ -59,15 +59,16 @@ class V4Upload(SlicedUpload):
             # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
             self._wanted_piece, (sha, self._parts) = MIB, known
             return sha
-        if source.is_hashed:
-            return source.sha1()
-        if not config.checksum or tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
+        if not self._wants_sha1(source) or tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
             return None
         return source.sha1()
 
     def _hashes_while_sending(self) -> bool:
         """Return whether the SHA-1 of the source is wanted and not known; what is published already was compared."""
-        return self._client.config.checksum and self._sha is None and self._has_sibling
+        return self._source is not None and self._wants_sha1(self._source) and self._sha is None and self._has_sibling
+
+    def _wants_sha1(self, source: Source) -> bool:
+        return self._client.config.checksum or source.hashes_itself
 
     def _is_of_same_content(self, record: Record) -> bool:
         """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""

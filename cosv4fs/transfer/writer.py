@@ -214,7 +214,8 @@ class ObjectWriter:
             self._stream.finish()
             return
         try:
-            self._spool.complete()
+            # the SHA-1 of what fits into one request is computed for that
+            self._spool.complete(hashed=self._size > self._uploader.client.config.single_upload_limit)
             with self._guard():
                 self._upload = self._uploader.upload(self._target, self._spool, piece_size=self._piece_size)
         finally:

@@ -244,7 +244,7 @@ class TestFailures:
 
     def test_content_that_changes_after_it_was_hashed_is_noticed(self, service):
         class Changing(MemorySource):
-            is_hashed = True
+            hashes_itself = True
 
             def sha1(self):
                 return hashlib.sha1(b"before").hexdigest()

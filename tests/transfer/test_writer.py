@@ -7,6 +7,7 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.hashing import ContentHash
+from cosv4fs.transfer.spool import Spool
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.temporary import TemporaryFile
 from cosv4fs.transfer.upload import Uploader
@@ -100,6 +101,32 @@ def test_slices_go_out_while_the_caller_writes(service):
     write(made, DATA[MIB:])
     made.finish()
     assert service.read("/x") == DATA
+
+
+def test_slices_of_a_spool_go_out_before_it_is_hashed(service, monkeypatch):
+    arrived, original = threading.Event(), Spool.offer
+
+    def offer(self, *args):
+        assert arrived.wait(20)
+        original(self, *args)
+
+    monkeypatch.setattr(Spool, "offer", offer)
+    service.fault(Do(arrived.set), op="upload_slice_data")
+    made = writer(service)
+    write(made)
+    made.finish()
+    assert service.read("/x") == DATA
+
+
+@pytest.mark.parametrize("told", ["other", "absent"])
+def test_a_spool_where_the_service_tells_another_sha1_or_none(make_service, told):
+    service = make_service(options=SMALL, slice_sha=told)
+    for _ in range(2):
+        made = writer(service)
+        write(made)
+        made.finish()
+        assert service.read("/x") == DATA
+        assert service.names() == ["x"]
 
 
 def test_several_slices_at_once(service):
