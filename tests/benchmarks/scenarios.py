@@ -127,8 +127,8 @@ def _raw(scale: Scale) -> Iterator[Scenario]:
             task = Task(operation, size, volume // size + threads, threads)
             title = f"{operation} of {named_size(size)}, {threads} thread{'s' * (threads > 1)}"
             yield Scenario("raw", title, (Variant(PLAIN, task), _ours(task)))
-    posts = Task("slices", 4 * KIB, 2 * scale.small, 8)
-    yield Scenario("raw", "slices of 4 KiB, 8 threads", (Variant(PLAIN, posts), _ours(posts)))
+        small = Task(operation, 4 * KIB, 2 * scale.small, 8)
+        yield Scenario("raw", f"{operation} of 4 KiB, 8 threads", (Variant(PLAIN, small), _ours(small)))
 
 
 # -- one object --------------------------------------------------------------------------------------------------------

@@ -146,6 +146,12 @@ def test_missed_goal_tells_what_limits_it(wall, outcome):
     assert goals(results(figure(), figure("obstore.fsspec"), sha1))[0].outcome == outcome
 
 
+def test_missed_goal_of_many_objects_tells_what_each_costs():
+    fields = {"group": "small", "operation": "put_many", "title": "put 10 × 4 KiB", "size": 4096, "count": 10}
+    found = goals(results(figure(**fields), figure("obstore.fsspec", wall=0.5, **fields)))
+    assert found[0].outcome == "missed: µs of CPU per object: cosv4fs 100,000, obstore.fsspec 50,000"
+
+
 def test_tightest_limit_counts():
     limits = (("a", 1.5), ("b", 1.1), ("c", 0.8))
     assert Goal("x", "×", 1.2, 1.0, limits).outcome == "out of reach here (b: 1.10)"
