@@ -113,6 +113,24 @@ def test_a_reply_after_a_provisional_one_is_dropped(serve, status):
     assert server.connections == 2
 
 
+def test_a_reply_that_only_says_to_continue_is_skipped(serve):
+    server, client = serve(b"HTTP/1.1 100 Continue\r\nX-A: 1\r\n\r\n" + WHOLE)
+    assert fetch(client) == fetch(client) == DATA
+    assert server.connections == 1
+
+
+def test_a_proxy_gets_the_whole_url_and_its_password():
+    with KeepingServer(WHOLE) as server:
+        proxies = {"http": f"http://user:word@127.0.0.1:{server.port}"}
+        client = raw_client(server, endpoint="http://far.example:80", proxies=proxies)
+        assert fetch(client) == fetch(client) == DATA
+        assert server.connections == 1
+        lines = server.requests[0].decode().split("\r\n")
+        assert lines[0].startswith("GET http://far.example")
+        assert "proxy-authorization: basic dxnlcjp3b3jk" in [line.lower() for line in lines]
+        client.close()
+
+
 @pytest.mark.parametrize("announced", [f"Content-Length: {len(FOREIGN)}", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_a_body_where_none_may_be(serve, status, announced):
