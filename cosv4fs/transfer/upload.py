@@ -192,7 +192,8 @@ class Upload(ABC):
         content = ContentHash() if is_hashed and not source.hashes_itself else None
         if content is not None:
             # what the service has already is read only to be hashed: pieces start in order, or one waits for ever
-            steps += [(piece, partial(self._hash_piece, source, piece)) for piece in gaps(missing, source.size, _STEP)]
+            stored = gaps(missing, source.size, self._wanted_piece)
+            steps += [(piece, partial(self._hash_piece, source, piece)) for piece in stored]
             steps.sort(key=lambda step: step[0].start)
         if self.is_serial:
             for _, step in steps:

@@ -127,7 +127,8 @@ class V4Upload(SlicedUpload):
         stored, the error is ESTALE: the upload starts again.
         """
         source, sent = self._source, self._sent_sha
-        is_doubtful = self._continued or (source is not None and source.was_touched)
+        was_touched = source is not None and source.was_touched
+        is_doubtful = self._continued or was_touched
         if self._sha is not None or not self._has_sibling or (sent is None and not is_doubtful):
             return
         status = self._client.stat(self._target.bucket, self._key)
@@ -146,7 +147,7 @@ class V4Upload(SlicedUpload):
             # another SHA-1 may be that of slices of an older content
             self._is_misled = status.sha is not None and not is_doubtful
             self._start_again(_UNLIKE, sent)
-        elif is_doubtful and (now := source.sha1()) != sent:
+        elif was_touched and (now := source.sha1()) != sent:
             self._start_again(_CHANGED, now)
 
     def _verify_stream(self, told: str | None, *, is_whole: bool) -> None:

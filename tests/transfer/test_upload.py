@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -234,6 +235,31 @@ class TestFailures:
 
         with pytest.raises(type(error)):
             upload_source(V4Upload, service, Target(BUCKET, "/x"), Broken(DATA), HALF)
+        assert service.names() == []
+
+    def test_a_piece_that_cannot_be_read_ends_those_that_wait_until_it_is_hashed(self, service):
+        others, raised = threading.Semaphore(0), []
+
+        class Broken(MemorySource):
+            @contextmanager
+            def lend(self, offset, length, buffers):
+                if offset == 0:
+                    assert all(others.acquire(timeout=20) for _ in range(4))
+                    raise OSError("disk")
+                with super().lend(offset, length, buffers) as view:
+                    others.release()
+                    yield view
+
+        def upload():
+            try:
+                upload_source(V4Upload, service, Target(BUCKET, "/x"), Broken(DATA), HALF)
+            except OSError as error:
+                raised.append(str(error))
+
+        thread = threading.Thread(target=upload, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert raised == ["disk"]
         assert service.names() == []
 
     def test_the_first_error_is_raised_when_cleaning_up_fails_too(self, service):
