@@ -1,8 +1,8 @@
 """Writing an object incrementally, for ``open(path, "wb")``.
 
 The JSON API needs the size before the first slice. If the caller names it, slices are sent while it is still writing;
-if not, they are kept in a spool and sent at the end. Coffers need no size: parts are always sent while the caller is
-writing, and become larger as the object does. A *piece* is a slice or a part.
+if not, they are kept in a spool, and sent at the end, while the rest of the SHA-1 is computed. Coffers need no size:
+parts are always sent while the caller is writing, and become larger as the object does. A *piece* is a slice or a part.
 """
 
 from __future__ import annotations

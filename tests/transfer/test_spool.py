@@ -172,6 +172,21 @@ class TestBeside:
         assert spool.sha1() == hashlib.sha1(DATA).hexdigest()
         spool.close()
 
+    def test_the_rest_of_the_sha1_is_computed_beside(self, monkeypatch):
+        hashed, original = threading.Event(), Spool.offer
+
+        def offer(self, *args):
+            original(self, *args)
+            hashed.set()
+
+        monkeypatch.setattr(Spool, "offer", offer)
+        spool = make(MIB)
+        spool.append(memoryview(DATA))
+        spool.complete()
+        assert hashed.wait(20)
+        assert spool.sha1() == hashlib.sha1(DATA).hexdigest()
+        spool.close()
+
     def test_memory_is_bounded_while_the_disk_is_slow(self, make_disk):
         permits = threading.Semaphore(0)
         make_disk(100 * MIB, permits)

@@ -118,6 +118,14 @@ def test_slices_of_a_spool_go_out_before_it_is_hashed(service, monkeypatch):
     assert service.read("/x") == DATA
 
 
+def test_a_spool_is_compared_even_without_checksums(make_service):
+    service = make_service(options={**SMALL, "checksum": False})
+    made = writer(service)
+    write(made)
+    made.finish()
+    assert [request.op for request in service.emulator.requests][-3:] == ["upload_slice_finish", "stat", "move"]
+
+
 @pytest.mark.parametrize("told", ["other", "absent"])
 def test_a_spool_where_the_service_tells_another_sha1_or_none(make_service, told):
     service = make_service(options=SMALL, slice_sha=told)
