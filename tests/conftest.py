@@ -45,6 +45,14 @@ def named_parts(monkeypatch):
     monkeypatch.setattr("cosv4fs.localfiles._open_unnamed", lambda part, mode: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def what_tests_write_is_settled():
+    """Upload local files as if they had been there for a while: the age decides about the requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosv4fs.transfer.sources._is_settled", lambda status, now: True)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_filesystem_outlives_its_test():
     """Drop the instances of a test from fsspec's cache: with them go their threads, connections and caches."""

@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,12 @@ from cosv4fs.options import MIB
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_TICK = 20_000_000
+"""Nanoseconds after which a change has another time than the one before: kernels count the time in 1 to 10 ms."""
+
+_COARSE_TICK = 2_020_000_000
+"""The same where a file system stores whole seconds, or only even ones."""
+
 
 class Source(ABC):
     """Bytes that can be read at any offset from any thread, repeatedly."""
@@ -28,6 +35,9 @@ class Source(ABC):
 
     hashes_itself: ClassVar[bool] = False
     """Whether the SHA-1 is computed beside everything else, so that `sha1` only waits for it."""
+
+    may_change_unnoticed: bool = False
+    """Whether a modification could be one that neither `check_unchanged` nor `was_touched` shows."""
 
     @property
     def was_touched(self) -> bool:
@@ -70,8 +80,11 @@ class FileSource(Source):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
         self._file: BinaryIO = io.FileIO(self._path)
+        before = time.time_ns()
         self.status = os.fstat(self._file.fileno())
         self.size = self.status.st_size
+        # a second change within one tick leaves the times as they are
+        self.may_change_unnoticed = not _is_settled(self.status, before)
         self._lock = threading.Lock()
 
     @property
@@ -115,6 +128,13 @@ class FileSource(Source):
     def sha1(self) -> str:
         """Return the SHA-1 of the whole content, in hex."""
         return _sha1_of(self._file, self._lock, self.size)
+
+
+def _is_settled(status: os.stat_result, now: int) -> bool:
+    """Return whether every change of a file from now on, in Unix nanoseconds, gives it new times."""
+    stamps = status.st_mtime_ns, status.st_ctime_ns
+    is_coarse = not any(stamp % 1_000_000_000 for stamp in stamps)
+    return now - max(stamps) >= (_COARSE_TICK if is_coarse else _TICK)
 
 
 def read_at(file: BinaryIO, lock: threading.Lock, offset: int, view: memoryview) -> int:

@@ -59,9 +59,12 @@ class V4Upload(SlicedUpload):
             # all recorded clients that send uploadparts also cut slices of 1 MiB (wire.md#upload_slice_init)
             self._wanted_piece, (sha, self._parts) = MIB, known
             return sha
-        if not self._wants_sha1(source) or tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
+        if not self._wants_sha1(source):
             return None
-        return source.sha1()
+        # what changes unnoticed is noticed by the service, which compares what it gets with what was read before
+        if source.may_change_unnoticed or not tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
+            return source.sha1()
+        return None
 
     def _hashes_while_sending(self) -> bool:
         """Return whether the SHA-1 of the source is wanted and not known; what is published already was compared."""

@@ -11,7 +11,7 @@ import pytest
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import DropBefore, DropReply, HttpError
 from cosv4fs.emulator.faults.actions import Action
-from cosv4fs.transfer import v4
+from cosv4fs.transfer import sources, v4
 from tests.filesystem.test_resume import believe, change_without_trace
 from tests.support import MIB, Do, content
 
@@ -180,6 +180,44 @@ class TestChanges:
             fs.put_file(local, PATH)
         assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(local))
         assert not second.exists(PATH)
+
+
+class TestTick:
+    """A file that is changed twice within one tick of the clock shows it by none of its times."""
+
+    @pytest.fixture(autouse=True)
+    def _slow_clock(self, local, monkeypatch):
+        monkeypatch.setattr(sources, "_is_settled", lambda status, now: False)
+        real, before = os.fstat, local.stat()
+
+        def fstat(file):
+            status = real(file)
+            return before if os.path.samestat(status, before) else status
+
+        monkeypatch.setattr(os, "fstat", fstat)
+
+    def test_a_mixture_is_not_published(self, fs, emulator, local, check):
+        def change():
+            with local.open("r+b") as file:
+                file.write(DATA[::-1])
+
+        fs.pipe_file(PATH, b"old")
+        emulator.faults.add(op="upload_slice_data", nth=3, times=1, action=Do(change))
+        with pytest.raises(OSError, match="SHA-1") as caught:
+            fs.put_file(local, PATH)
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, PATH)
+        check(b"old")
+
+    def test_it_is_hashed_first(self, fs, emulator, local, check):
+        fs.put_file(local, PATH)
+        assert emulator.count() == VERIFIED
+        check()
+
+    def test_nothing_is_hashed_without_checksum(self, make_fs, emulator, local, check, monkeypatch):
+        monkeypatch.delattr(sources.FileSource, "sha1")
+        make_fs(checksum=False).put_file(local, PATH)
+        assert emulator.count() == VERIFIED
+        check()
 
 
 class TestResume:

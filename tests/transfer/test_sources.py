@@ -1,12 +1,16 @@
 """Sources: the same bytes at any offset, as often as wanted, from any thread."""
 
 import hashlib
+import os
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from cosv4fs.concurrency import Buffers, Pool
-from cosv4fs.transfer.sources import FileSource, MemorySource
+from cosv4fs.transfer import sources
+from cosv4fs.transfer.sources import FileSource, MemorySource, _is_settled
 from cosv4fs.transfer.spool import Spool
 from tests.support import KIB, content
 
@@ -111,3 +115,31 @@ class TestFile:
         with FileSource(tmp_path / "x") as source:
             assert (source.size, read(source, 0, 0)) == (0, b"")
             assert source.sha1() == hashlib.sha1(b"").hexdigest()
+
+    @pytest.mark.parametrize(
+        ("modified", "changed", "now", "settled"),
+        [
+            (5.123, 1007.123, 1007.125, False),
+            (5.123, 1007.123, 1007.143, True),
+            (1007.123, 5.123, 1007.125, False),
+            # a clock that was set back, or that of another machine
+            (5.123, 1007.123, 1000.0, False),
+            # whole seconds, maybe even ones
+            (1006.0, 1006.0, 1007.999, False),
+            (1006.0, 1006.0, 1008.1, True),
+            # a time that somebody gave it
+            (1006.0, 1006.123, 1006.2, True),
+        ],
+    )
+    def test_whether_its_next_change_has_new_times(self, modified, changed, now, settled):
+        stamps = SimpleNamespace(st_mtime_ns=round(modified * 1000) * 10**6, st_ctime_ns=round(changed * 1000) * 10**6)
+        assert _is_settled(stamps, round(now * 1000) * 10**6) is settled
+
+    def test_may_change_unnoticed_right_after_it_was_written(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sources, "_is_settled", _is_settled)
+        (tmp_path / "x").write_bytes(DATA)
+        written = os.stat(tmp_path / "x").st_mtime_ns
+        for age, expected in ((0, True), (10**10, False)):
+            monkeypatch.setattr(time, "time_ns", lambda now=written + age: now)
+            with FileSource(tmp_path / "x") as source:
+                assert source.may_change_unnoticed is expected
