@@ -72,8 +72,8 @@ def rows_of(output):
 
 def test_slices_are_counted(runs):
     steps = rows_of(runs["large"].out)
-    # 6.1 MB in slices of 3 MiB: open, two slices, finish, move
-    assert steps["put_file (size known)"] == (5, 2)
+    # 6.1 MB in slices of 3 MiB: open, two slices, finish, stat, move
+    assert steps["put_file (size known)"] == (6, 2)
     assert steps["pandas to_csv (size unknown)"][1] == 2
     assert steps["pandas to_parquet"] == (1, 0)
 
