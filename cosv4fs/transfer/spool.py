@@ -70,8 +70,6 @@ class Spool(Source):
         OSError
             Earlier bytes could not be written to the file, or these; nothing more is taken then.
         """
-        if self._writing is not None and self._writing.is_done:
-            self._wait_until_written()
         self._raise_if_failed()
         while len(view):
             taken = self._head.append(view) or self._append_behind(view)
@@ -116,6 +114,8 @@ class Spool(Source):
 
     def _raise_if_failed(self) -> None:
         if self._failed:
+            # the failure itself, unless it was raised before
+            self._wait_until_written()
             raise make_error(errno.EIO, "nothing more can be written: an earlier write failed", self._path)
 
     def replace(self, offset: int, view: memoryview) -> None:

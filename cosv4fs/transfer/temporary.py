@@ -8,7 +8,7 @@ import mmap
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from cosv4fs.errors import make_error
@@ -79,6 +79,13 @@ class TemporaryFile:
         try:
             yield
         except OSError as fault:
-            why = self._reason.format(folder=self._folder or tempfile.gettempdir())
+            why = self._reason.format(folder=self._folder or _system_folder())
             text = f"{fault.strerror}: {why}; make room there, or set spool_dir= to another folder{self._advice}"
             raise make_error(fault.errno or errno.EIO, text, self._path) from fault
+
+
+def _system_folder() -> str:
+    """Return the system's folder for temporary files, for a message: perhaps there is none."""
+    with suppress(OSError):
+        return tempfile.gettempdir()
+    return "a temporary file"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency import Pool, Task
 from cosv4fs.concurrency.background import wait_for_background
-from cosv4fs.transfer.pieces import FilePiece
+from cosv4fs.transfer.pieces import FilePiece, MemoryPiece
 from cosv4fs.transfer.spool import Spool
 from tests.support import KIB, MIB, content
 
@@ -298,6 +298,44 @@ class TestFile:
         # while the error is kept
         spool.close()
         assert not disk.is_open
+
+    def test_the_reason_of_a_failure_that_is_just_happening(self, make_disk, monkeypatch):
+        failed, awaited = threading.Event(), threading.Event()
+        release, wait = MemoryPiece.release, Task.wait
+
+        def end_late(piece):
+            failed.set()
+            assert awaited.wait(20)
+            release(piece)
+
+        def note_wait(task):
+            awaited.set()
+            wait(task)
+
+        monkeypatch.setattr(MemoryPiece, "release", end_late)
+        monkeypatch.setattr(Task, "wait", note_wait)
+        make_disk(0)
+        spool = make(0)
+        spool.append(memoryview(DATA)[: 30 * KIB])
+        assert failed.wait(20)
+        try:
+            with pytest.raises(OSError, match="No space left"):
+                spool.append(memoryview(DATA))
+        finally:
+            awaited.set()
+        spool.close()
+
+    def test_the_system_has_no_folder_for_temporary_files(self, monkeypatch):
+        def gettempdir():
+            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+        monkeypatch.setattr(tempfile, "gettempdir", gettempdir)
+        spool = make(0)
+        spool.append(memoryview(DATA)[: 30 * KIB])
+        with pytest.raises(FileNotFoundError, match="set spool_dir=") as caught:
+            spool.complete()
+        assert caught.value.filename == "b/x"
+        spool.close()
 
     def test_a_piece_on_a_full_disk(self, make_disk):
         disk = make_disk(0)
