@@ -14,7 +14,7 @@ from typing import Literal
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, PathStatus, SliceSession
-from cosv4fs.errors import CosError
+from cosv4fs.errors import CosError, CosPermissionError
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.slices import DECLARED_SIZE
 from cosv4fs.transfer.target import Target, discard_sibling
@@ -41,8 +41,8 @@ def allows_streaming(client: CosV4Client, target: Target) -> bool:
     return client.quirks.finish_size.get(target.bucket) == "any" and not is_misleading
 
 
-def tells_sha1(client: CosV4Client, target: Target, *, ask: bool) -> bool:
-    """Return whether the service tells the SHA-1 of what came in slices; True while that is unknown.
+def told_sha1(client: CosV4Client, target: Target, *, ask: bool) -> Literal["real", "absent", "other"] | None:
+    """Return which SHA-1 the service tells of what came in slices; None while that is unknown.
 
     With `ask`, a bucket is probed the first time. Otherwise the upload itself shows it.
     """
@@ -50,7 +50,17 @@ def tells_sha1(client: CosV4Client, target: Target, *, ask: bool) -> bool:
         with client.quirks.probing:
             if target.bucket not in client.quirks.slice_sha:
                 _probe(client, target, len(_PROBE))
-    return client.quirks.slice_sha.get(target.bucket, "real") == "real"
+    return client.quirks.slice_sha.get(target.bucket)
+
+
+def stored_status(client: CosV4Client, bucket: str, key: str) -> PathStatus:
+    """Return the status of what was uploaded in slices; learn that no SHA-1 is told where the question is refused."""
+    try:
+        return client.stat(bucket, key)
+    except CosPermissionError:
+        # credentials may be for uploads only
+        learn_slice_sha(client, bucket, "absent")
+        raise
 
 
 def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
@@ -93,7 +103,7 @@ def _try(client: CosV4Client, bucket: str, sibling: str, declared: int) -> PathS
         return None
     client.upload_slice_data(bucket, sibling, session.session, 0, memoryview(_PROBE))
     client.upload_slice_finish(bucket, sibling, session.session, size)
-    status = client.stat(bucket, sibling)
+    status = stored_status(client, bucket, sibling)
     if status.is_unfinished or status.size != size:
         return None
     memory = bytearray(size)

@@ -34,8 +34,9 @@ Progress = Callable[[int], None]
 _RECOVERIES = 2
 """How often a refused session is recovered: by sending in order, then by starting again on another sibling."""
 
+
 _STEP = 4 * MIB
-"""Bytes of an object and its source that are compared at once."""
+"""Bytes of an object and its source that are compared at once, at most."""
 
 
 class Upload(ABC):
@@ -245,7 +246,8 @@ class Upload(ABC):
                         differences.append(wanted)
 
         with TaskGroup(self._pool) as group:
-            for wanted in ranges(0, source.size, _STEP):
+            # both halves together take the memory of one piece
+            for wanted in ranges(0, source.size, min(_STEP, self._wanted_piece // 2)):
                 group.start(partial(compare, wanted))
             group.wait()
         return not differences

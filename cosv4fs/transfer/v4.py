@@ -12,11 +12,17 @@ from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObj
 from cosv4fs.api.request import Content
 from cosv4fs.attributes import headers_of
 from cosv4fs.concurrency import Buffers
-from cosv4fs.errors import CosError, CosFileExistsError, make_error, session_error
+from cosv4fs.errors import CosError, CosFileExistsError, CosPermissionError, make_error, session_error
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.probing import allows_streaming, learn_finish_size, learn_slice_sha, tells_sha1
+from cosv4fs.transfer.probing import (
+    allows_streaming,
+    learn_finish_size,
+    learn_slice_sha,
+    stored_status,
+    told_sha1,
+)
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
@@ -29,6 +35,7 @@ _ASK_ABOVE = 1024 * MIB
 
 _CHANGED = "the local file is not what was sent of it: it was changed without a new modification time"
 _UNLIKE = "the service stored something else than was sent"
+_UNTOLD = "the service does not tell what it has stored"
 
 
 class V4Upload(SlicedUpload):
@@ -38,8 +45,6 @@ class V4Upload(SlicedUpload):
     """
 
     _client: CosV4Client
-    _is_misled = False
-    """Whether the service told another SHA-1 than that of what was sent."""
     _parts: str | None = None
     """Lets the server recognise content that it already has (see `cosv4fs.transfer.sha1state`)."""
 
@@ -62,9 +67,10 @@ class V4Upload(SlicedUpload):
         if not self._wants_sha1(source):
             return None
         # what changes unnoticed is noticed by the service, which compares what it gets with what was read before
-        if source.may_change_unnoticed or not tells_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE):
+        if source.may_change_unnoticed:
             return source.sha1()
-        return None
+        told = told_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE)
+        return source.sha1() if told in ("absent", "other") else None
 
     def _hashes_while_sending(self) -> bool:
         """Return whether the SHA-1 of the source is wanted and not known; what is published already was compared."""
@@ -108,9 +114,6 @@ class V4Upload(SlicedUpload):
             session = self._opened().session
             self._client.upload_slice_finish(target.bucket, self._key, session, self._filesize, sha=self._sha)
             self._session, self._stored = None, True
-            if self._is_misled:
-                # the service has compared the same content itself
-                learn_slice_sha(self._client, target.bucket, "other")
         self._sent_sha = sha or self._sent_sha
         self._verify()
         self._set_attributes(self._key)
@@ -130,11 +133,15 @@ class V4Upload(SlicedUpload):
         stored, the error is ESTALE: the upload starts again.
         """
         source, sent = self._source, self._sent_sha
-        was_touched = source is not None and source.was_touched
-        is_doubtful = self._continued or was_touched
+        is_doubtful = self._continued or (source is not None and source.was_touched)
         if self._sha is not None or not self._has_sibling or (sent is None and not is_doubtful):
             return
-        status = self._client.stat(self._target.bucket, self._key)
+        try:
+            status = stored_status(self._client, self._target.bucket, self._key)
+        except CosPermissionError:
+            if source is None or sent is None:
+                raise
+            self._start_again(_UNTOLD, sent)
         is_whole = not status.is_unfinished and status.size == self._size
         if is_whole and status.sha in (None, sent):
             learn_slice_sha(self._client, self._target.bucket, "real" if status.sha else "absent")
@@ -143,21 +150,31 @@ class V4Upload(SlicedUpload):
         elif not is_whole:
             self._start_again(_UNLIKE, sent)
         elif sent is None:
-            # not hashed: `checksum` is off
-            if not (status.sha and status.sha == source.sha1()) and not self._is_source_at(self._key):
-                self._start_again(_CHANGED, None)
-        elif status.sha != sent:
-            # another SHA-1 may be that of slices of an older content
-            self._is_misled = status.sha is not None and not is_doubtful
+            self._verify_unhashed(source, status.sha)
+        else:
+            self._verify_source(source, status.sha, sent, is_doubtful=is_doubtful)
+
+    def _verify_unhashed(self, source: Source, told: str | None) -> None:
+        """Verify doubtful content where the option ``checksum`` is off."""
+        if (told is None or told != source.sha1()) and not self._is_source_at(self._key):
+            self._start_again(_CHANGED, None)
+
+    def _verify_source(self, source: Source, told: str | None, sent: str, *, is_doubtful: bool) -> None:
+        if told is None:
+            self._start_again(_UNTOLD, sent)
+        if told != sent:
+            if not is_doubtful:
+                # was it damaged, or is it never that of the content?
+                told_sha1(self._client, self._target, ask=True)
             self._start_again(_UNLIKE, sent)
-        elif was_touched and (now := source.sha1()) != sent:
+        if source.was_touched and (now := source.sha1()) != sent:
             self._start_again(_CHANGED, now)
 
     def _verify_stream(self, told: str | None, *, is_whole: bool) -> None:
         """Verify what cannot be sent again; where the service tells no SHA-1 of it, its size is all there is."""
         if is_whole and told in (None, self._sent_sha):
             return
-        if not is_whole or tells_sha1(self._client, self._target, ask=True):
+        if not is_whole or told_sha1(self._client, self._target, ask=True) != "other":
             raise make_error(errno.EIO, f"{_UNLIKE}: nothing is published", self._target.path)
         # another SHA-1 will be told at the target, too
         self._sent_sha = None

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Dialect
-from cosv4fs.emulator.faults import DropBefore, DropReply, HttpError
+from cosv4fs.emulator.faults import DropBefore, DropReply, HttpError, Refuse
 from cosv4fs.emulator.faults.actions import Action
 from cosv4fs.transfer import sources, v4
 from tests.filesystem.test_resume import believe, change_without_trace
@@ -99,7 +99,8 @@ class TestDialects:
 
         answer = ANSWERS[emulator.dialect.slice_sha]
         upload(PATH)
-        assert emulator.count()["upload_slice_data"] == COUNT * (1 if answer == "real" else 2)
+        asked = answer == "other"
+        assert emulator.count()["upload_slice_data"] == COUNT * (1 if answer == "real" else 2) + asked
         check()
         assert second.checksum(PATH) is not None
         assert told(fs) == answer
@@ -127,7 +128,8 @@ class TestDialects:
         emulator.faults.add(op="upload_slice_data", nth=3, times=1, action=Do(lambda: local.chmod(0o600)))
         fs.put_file(local, PATH)
         assert emulator.count()["upload_slice_data"] == COUNT
-        assert emulator.count()["download"] == 1
+        # with what is compared they are no larger than pieces
+        assert emulator.count()["download"] == 2 * COUNT - 1
 
 
 class TestDamage:
@@ -135,8 +137,10 @@ class TestDamage:
         damage = emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=Damage())
         fs.put_file(local, PATH)
         assert damage.hits == 1
-        assert emulator.count()["upload_slice_data"] == 2 * COUNT
+        assert emulator.count()["upload_slice_data"] == 2 * COUNT + 1
         check()
+        # one damaged upload says nothing about the service, which was therefore asked
+        assert told(fs) == "real"
 
     @pytest.mark.parametrize("known", [False, True])
     def test_what_always_arrives_damaged_is_never_published(self, fs, emulator, local, check, known):
@@ -148,9 +152,47 @@ class TestDamage:
             fs.put_file(local, PATH)
         assert (caught.value.errno, caught.value.filename) == (errno.EIO, PATH)
         assert damage.hits == 2
-        # only content that the service has verified shows what it tells
-        assert told(fs) == ("real" if known else None)
+        assert told(fs) == "real"
         check(DATA[::-1] if known else b"old")
+
+    @pytest.mark.parametrize("dialect", [Dialect(finish_size="any")])
+    @pytest.mark.parametrize("learned", ["real", "absent", None])
+    def test_a_stream_that_arrives_damaged_is_not_published_whatever_was_learned(self, make_fs, emulator, learned):
+        fs = make_fs(spool_memory=MIB, streaming="always")
+        if learned is not None:
+            fs.client.quirks.learn(slice_sha={BUCKET: learned})
+        emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=Damage())
+        file = fs.open(PATH, "wb")
+        file.write(DATA)
+        with pytest.raises(OSError, match="something else than was sent"):
+            file.close()
+        assert fs.find(BUCKET) == []
+
+
+class TestRefusedQuestions:
+    """Credentials may be for uploads only: what worked without a question must not fail because of it."""
+
+    @pytest.fixture(autouse=True)
+    def _refuse(self, emulator):
+        emulator.faults.add(op="stat", times=None, action=Refuse(-5998))
+
+    def test_the_service_compares_instead_and_is_not_asked_again(self, fs, emulator, local, check):
+        fs.put_file(local, PATH)
+        assert emulator.count()["upload_slice_data"] == 2 * COUNT
+        assert told(fs) == "absent"
+        emulator.clear_requests()
+        fs.put_file(local, PATH)
+        assert emulator.count() == VERIFIED
+        emulator.faults.clear()
+        check()
+
+    def test_where_a_large_upload_asks_before(self, fs, emulator, local, check, monkeypatch):
+        monkeypatch.setattr(v4, "_ASK_ABOVE", MIB)
+        fs.put_file(local, PATH)
+        assert emulator.count()["upload_slice_data"] == 1 + COUNT
+        assert told(fs) == "absent"
+        emulator.faults.clear()
+        check()
 
 
 class TestChanges:
