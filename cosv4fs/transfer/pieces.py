@@ -21,8 +21,9 @@ class MemoryPiece:
     buffers : Buffers
         Lend memory for copies.
     step : int, optional
-        Bytes to borrow at once, for pieces that may never be full; the first steps are smaller. All at once unless
-        given. A view that keeps much more than its own bytes alive is copied then, because such a piece lives long.
+        Bytes to borrow at once, for pieces that may never be full; the first steps are smaller unless more comes. All
+        at once unless given. A view that keeps much more than its own bytes alive is copied then, because such a piece
+        lives long.
     """
 
     def __init__(self, size: int, buffers: Buffers, step: int | None = None) -> None:
@@ -72,7 +73,7 @@ class MemoryPiece:
         while len(view):
             if not self._memory or self._used == len(self._memory[-1]):
                 self._end_copies()
-                self._memory.append(self._borrow())
+                self._memory.append(self._borrow(len(view)))
                 self._used = self._begin = 0
             end = min(self._used + len(view), len(self._memory[-1]))
             copied = end - self._used
@@ -83,12 +84,10 @@ class MemoryPiece:
     def _end_copies(self) -> None:
         self._views, self._begin = self.views, self._used
 
-    def _borrow(self) -> bytearray:
+    def _borrow(self, wanted: int) -> bytearray:
         if self._step is None:
             return self._buffers.borrow(self._size)
-        step = _COPY_BELOW * 16 ** len(self._memory)
-        # only memory of one size is worth keeping
-        return self._buffers.borrow(self._step) if step >= self._step else bytearray(step)
+        return self._buffers.borrow(min(self._step, max(wanted, _COPY_BELOW * 16 ** len(self._memory))))
 
 
 class FilePiece:

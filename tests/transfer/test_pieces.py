@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Buffers
 from cosv4fs.transfer.pieces import MemoryPiece
+from tests.support import MIB
 
 BUFFERS = Buffers(2)
 SIZE = 300_000
@@ -37,3 +38,14 @@ def test_large_bytes_are_not_copied():
     assert len(piece.views) == 2
     piece.release()
     assert piece.views == []
+
+
+def test_the_copy_of_a_write_is_in_one_view_of_memory_that_is_reused():
+    buffers, used = Buffers(2), []
+    for _ in range(2):
+        piece = MemoryPiece(4 * MIB, buffers, 3 * MIB)
+        piece.take(memoryview(bytearray(MIB)))
+        (view,) = piece.views
+        used.append(view.obj)
+        piece.release()
+    assert used[0] is used[1]
