@@ -201,7 +201,8 @@ def test_a_sink_gets_everything_in_order_and_ranges_overlap(service):
 def test_the_sha1_is_that_of_all_ranges_in_order(service, way, nth):
     sha = hashlib.sha1(DATA, usedforsecurity=False).hexdigest()
     assert way(download(service, sha=sha, accepts_newer=False)) == DATA
-    service.fault(faults.Corrupt(1000), op="download", nth=nth)
+    # the first byte: ranges arrive in any order, and the last one is short
+    service.fault(faults.Corrupt(), op="download", nth=nth)
     with pytest.raises(OSError, match="SHA-1"):
         way(download(service, sha=sha, accepts_newer=False))
 
