@@ -14,6 +14,7 @@ from typing import Literal
 
 from cosv4fs import paths
 from cosv4fs.api import CosV4Client, PathStatus, SliceSession
+from cosv4fs.concurrency import cancellation
 from cosv4fs.errors import CosError, CosPermissionError
 from cosv4fs.transfer.directories import parent_key, with_parents
 from cosv4fs.transfer.slices import DECLARED_SIZE
@@ -81,6 +82,8 @@ def _probe(client: CosV4Client, target: Target, declared: int) -> None:
     try:
         status = with_parents(client, bucket, sibling, lambda: _try(client, bucket, sibling, declared))
     except CosError as error:
+        if cancellation.is_cancellation(error):
+            raise
         if error.is_transient:
             answer = "nothing, because of a transient error"
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import fsspec
 import pytest
 
+from cosv4fs.concurrency import cancellation
 from cosv4fs.emulator import Dialect
 from cosv4fs.emulator.faults import DropBefore, DropReply, HttpError, Refuse
 from cosv4fs.emulator.faults.actions import Action
@@ -374,9 +375,21 @@ class TestQuestion:
         assert told(fs) == "real"
         check()
 
+    @pytest.mark.parametrize("dialect", [Dialect(finish_size="any")])
+    @pytest.mark.parametrize("op", sorted(PROBE - {"delete"}))
+    def test_an_interrupt_is_no_answer(self, make_fs, emulator, op):
+        fs = make_fs(spool_memory=MIB, max_retries=1)
+        interrupt = Do(lambda: cancellation.cancel("owner"))
+        emulator.faults.add(op=op, times=1, action=interrupt)
+        with cancellation.working_for("owner"), pytest.raises(InterruptedError), fs.open(PATH, "wb") as file:
+            file.write(DATA)
+        assert told(fs) is None
+        assert fs.client.quirks.finish_size == {}
+        assert emulator.count()["upload_slice_init"] == 1
+
     @pytest.mark.parametrize("dialect", [Dialect(finish_size="any", slice_sha="absent")])
     def test_one_question_has_both_answers(self, make_fs, emulator, local):
-        fs = make_fs(spool_memory=MIB)
+        fs = make_fs(spool_memory=MIB, max_retries=1)
         with fs.open(PATH, "wb") as file:
             file.write(DATA)
         assert told(fs) == "absent"
