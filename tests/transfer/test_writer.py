@@ -1,19 +1,21 @@
 """Writing bit by bit: what was announced is what must come, and a failure publishes nothing."""
 
 import errno
+import hashlib
 import threading
 
 import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.hashing import ContentHash
+from cosv4fs.transfer.sources import MemorySource
 from cosv4fs.transfer.spool import Spool
 from cosv4fs.transfer.target import Target
 from cosv4fs.transfer.temporary import TemporaryFile
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.v4 import V4Upload
 from cosv4fs.transfer.writer import ObjectWriter
-from tests.support import BUCKET, KIB, MIB, Do, content
+from tests.support import BUCKET, KIB, MIB, Do, content, upload_source
 
 HALF = MIB // 2
 SMALL = {"single_upload_limit": 100 * KIB, "spool_memory": 200 * KIB, "slice_size": HALF, "streaming": "never"}
@@ -124,6 +126,20 @@ def test_a_spool_is_compared_even_without_checksums(make_service):
     write(made)
     made.finish()
     assert [request.op for request in service.emulator.requests][-3:] == ["upload_slice_finish", "stat", "move"]
+
+
+@pytest.mark.parametrize("told", ["other", "absent"])
+def test_without_checksums_only_a_spool_is_sent_with_its_sha1(make_service, told):
+    service, sent = make_service(options={**SMALL, "checksum": False}, slice_sha=told), []
+    service.watch(lambda call: sent.append(call.text("sha")), op="upload_slice_init")
+    for _ in range(2):
+        made = writer(service)
+        write(made)
+        made.finish()
+    upload_source(V4Upload, service, Target(BUCKET, "/y"), MemorySource(DATA), HALF)
+    sha = hashlib.sha1(DATA).hexdigest()
+    # the first one shows what the service tells
+    assert sent[-3:] == [sha, sha, None]
 
 
 @pytest.mark.parametrize("told", ["other", "absent"])
