@@ -119,7 +119,7 @@ class ObjectWriter:
                 self._append(view)
             else:
                 self._spool.replace(self._position, view)
-        self._position, self._size = end, max(self._size, end)
+            self._position, self._size = end, max(self._size, end)
 
     def _append(self, view: memoryview) -> None:
         if self._may_stream and self._size + len(view) > self._room:
@@ -172,7 +172,7 @@ class ObjectWriter:
             raise make_error(errno.EINVAL, f"a size cannot be negative: {wanted}", self._target.path)
         with self._uploading():
             self._spool.truncate(wanted)
-        self._size = wanted
+            self._size = wanted
         return wanted
 
     def read(self, length: int) -> bytes:

@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import itertools
+import sys
 import threading
 
 import pytest
@@ -353,3 +355,36 @@ class TestDeferred:
             made.publish()
         assert service.read("/x") == OLD
         assert service.names() == ["x"]
+
+
+@pytest.mark.parametrize("method", ["write", "truncate"])
+def test_after_an_interrupt_the_size_is_true_or_nothing_is_published(service, method):
+    code = getattr(ObjectWriter, method).__code__
+    actions = {"write": lambda made: made.write(memoryview(b" and end")), "truncate": lambda made: made.truncate(2)}
+    for number in itertools.count():
+        lines = itertools.count()
+
+        def interrupt(frame, event, _, number=number, lines=lines):
+            if frame.f_code is not code:
+                return None
+            if event == "line" and next(lines) == number:
+                raise KeyboardInterrupt
+            return interrupt
+
+        made, before = writer(service), sys.gettrace()
+        made.write(memoryview(b"begin"))
+        sys.settrace(interrupt)
+        try:
+            actions[method](made)
+            break
+        except KeyboardInterrupt:
+            size = made.size
+        finally:
+            sys.settrace(before)
+        try:
+            made.finish()
+        except OSError:
+            made.abort()
+        else:
+            assert service.read("/x") == b"begin and end"[:size]
+    assert number > 4
