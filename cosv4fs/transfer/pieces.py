@@ -12,7 +12,9 @@ _COPY_BELOW = 64 * 1024
 
 
 class MemoryPiece:
-    """A piece of an object that is being filled, in memory. Large immutable views are kept, all others are copied.
+    """A piece of an object that is being filled, in memory.
+
+    Large immutable views are kept. All others are copied, also those that keep much more than their own bytes alive.
 
     Parameters
     ----------
@@ -21,9 +23,8 @@ class MemoryPiece:
     buffers : Buffers
         Lend memory for copies.
     step : int, optional
-        Bytes to borrow at once, for pieces that may never be full; the first steps are smaller unless more comes. All
-        at once unless given. A view that keeps much more than its own bytes alive is copied then, because such a piece
-        lives long.
+        Bytes to borrow at once, for a piece that lives long and may never be full; the first steps are smaller unless
+        more comes. All at once unless given.
     """
 
     def __init__(self, size: int, buffers: Buffers, step: int | None = None) -> None:
@@ -46,10 +47,11 @@ class MemoryPiece:
             return self._views
         return [*self._views, memoryview(self._memory[-1])[self._begin : self._used]]
 
-    def take(self, view: memoryview) -> int:
-        """Take as many bytes as fit into the piece; return their number."""
-        taken = view[: self._size - self.length]
-        if self._keeps(taken):
+    def take(self, view: memoryview, start: int = 0) -> int:
+        """Take as many bytes as fit into the piece, of a written view from `start` on; return their number."""
+        taken = view[start : start + self._size - self.length]
+        # other pieces, which are sent as soon, keep the rest of the view
+        if self._keeps(taken, view if self._step is None else taken):
             self._end_copies()
             self._views.append(taken)
         else:
@@ -63,11 +65,10 @@ class MemoryPiece:
         while self._memory:
             self._buffers.give_back(self._memory.pop())
 
-    def _keeps(self, view: memoryview) -> bool:
+    @staticmethod
+    def _keeps(taken: memoryview, whole: memoryview) -> bool:
         # the caller may change anything but bytes afterwards
-        if len(view) < _COPY_BELOW or not isinstance(view.obj, bytes):
-            return False
-        return self._step is None or len(view.obj) <= 2 * len(view)
+        return len(taken) >= _COPY_BELOW and isinstance(whole.obj, bytes) and len(whole.obj) <= 2 * len(whole)
 
     def _copy(self, view: memoryview) -> None:
         while len(view):
@@ -116,9 +117,9 @@ class FilePiece:
             self._map = self._file.map(self.length)
         return [memoryview(self._map)]
 
-    def take(self, view: memoryview) -> int:
-        """Take as many bytes as fit into the piece; return their number."""
-        taken = view[: self._size - self.length]
+    def take(self, view: memoryview, start: int = 0) -> int:
+        """Take as many bytes as fit into the piece, of a written view from `start` on; return their number."""
+        taken = view[start : start + self._size - self.length]
         self._file.write(self.length, taken)
         self.length += len(taken)
         return len(taken)

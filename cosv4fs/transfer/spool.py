@@ -71,15 +71,16 @@ class Spool(Source):
             Earlier bytes could not be written to the file, or these; nothing more is taken then.
         """
         self._raise_if_failed()
-        while len(view):
-            taken = self._head.append(view) or self._append_behind(view)
+        start = 0
+        while start < len(view):
+            taken = self._head.append(view, start) or self._append_behind(view, start)
             self.size += taken
-            view = view[taken:]
+            start += taken
 
-    def _append_behind(self, view: memoryview) -> int:
+    def _append_behind(self, view: memoryview, start: int) -> int:
         if self._piece is None:
             self._piece = MemoryPiece(self._piece_size, self._pool.buffers)
-        taken = self._piece.take(view)
+        taken = self._piece.take(view, start)
         if self._piece.is_full:
             self._write_behind(self._piece)
             self._hash.go_on(self._head.limit + self._written)
@@ -237,11 +238,11 @@ class _Head:
         self._piece = MemoryPiece(limit, buffers, min(limit, step))
         self._array: bytearray | None = None
 
-    def append(self, view: memoryview) -> int:
-        """Take as many bytes as there is room for; return their number."""
+    def append(self, view: memoryview, start: int) -> int:
+        """Take as many bytes as there is room for, of a view from `start` on; return their number."""
         if self._array is None:
-            return self._piece.take(view)
-        taken = view[: self.limit - len(self._array)]
+            return self._piece.take(view, start)
+        taken = view[start : start + self.limit - len(self._array)]
         self._array += taken
         return len(taken)
 

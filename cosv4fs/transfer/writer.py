@@ -281,8 +281,9 @@ class _Stream:
             self._append(view)
 
     def _append(self, view: memoryview) -> None:
-        while len(view):
-            view = view[self._piece.take(view) :]
+        start = 0
+        while start < len(view):
+            start += self._piece.take(view, start)
             if self._piece.is_full:
                 self._flush()
 

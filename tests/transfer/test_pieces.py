@@ -1,5 +1,8 @@
 """Pieces that a writer fills: they copy what the caller may change, and nothing else."""
 
+import tracemalloc
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +52,23 @@ def test_the_copy_of_a_write_is_in_one_view_of_memory_that_is_reused():
         used.append(view.obj)
         piece.release()
     assert used[0] is used[1]
+
+
+def test_a_large_write_is_copied_into_none_of_its_pieces():
+    content = bytes(3 * SIZE)
+    for start in (0, SIZE, 2 * SIZE):
+        piece = MemoryPiece(SIZE, BUFFERS)
+        assert piece.take(memoryview(content), start) == SIZE
+        assert [view.obj is content for view in piece.views] == [True]
+
+
+@pytest.mark.parametrize("step", [None, MIB])
+def test_a_small_part_does_not_keep_a_large_object(step):
+    piece = MemoryPiece(2 * MIB, BUFFERS, step)
+    tracemalloc.start()
+    try:
+        while not piece.is_full:
+            piece.take(memoryview(bytes(8 * MIB))[: MIB // 4])
+        assert tracemalloc.get_traced_memory()[0] < 4 * MIB
+    finally:
+        tracemalloc.stop()
