@@ -371,7 +371,11 @@ OPTIONS = (
         "but none for services on this machine.",
         default=None, is_secret=True,
     ),
-    Option("connect_timeout", _seconds(may_be_zero=False), "Limit for connecting.", default=10.0, unit="seconds"),
+    Option(
+        "connect_timeout", _seconds(may_be_zero=False),
+        "Limit for connecting, and for each wait until more can be sent.",
+        default=10.0, unit="seconds",
+    ),
     Option(
         "read_timeout", _seconds(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
         default=60.0, unit="seconds",

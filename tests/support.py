@@ -278,7 +278,7 @@ class KeepingServer(RawServer):
     """Keeps connections open, and counts them.
 
     A reply is bytes, or a list of bytes with `UNTIL_ASKED` in between: what follows comes when the next request has
-    come on the same connection, or the client has closed it.
+    come on the same connection, or the client has closed it, or waits for longer than any test lets it.
     """
 
     UNTIL_ASKED = object()
@@ -315,7 +315,10 @@ class KeepingServer(RawServer):
                     if isinstance(part, bytes):
                         connection.sendall(part)
                     else:
-                        connection.recv(1, socket.MSG_PEEK)
+                        connection.settimeout(10)
+                        with contextlib.suppress(TimeoutError):
+                            connection.recv(1, socket.MSG_PEEK)
+                        connection.settimeout(None)
 
 
 def http_reply(body=b"", status="200 OK", headers=(), length=None):

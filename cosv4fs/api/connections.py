@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import itertools
 import queue
 import re
 import socket
@@ -19,12 +20,14 @@ from typing import Any, NamedTuple
 
 import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
+from urllib3.util.wait import wait_for_read
 
 from cosv4fs.api.proxies import Proxy
 from cosv4fs.api.retry import Outage
 from cosv4fs.concurrency import cancellation
 
-_FAULTS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+FAULTS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+"""What goes wrong below HTTP; `connection_failure` turns each into an error of this package."""
 
 _WITHOUT_BODY = (204, 304)
 """Statuses of replies that end with their head."""
@@ -33,7 +36,12 @@ _LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 100
 """What a reply's head may have at most, as in `http.client`."""
 
-_HEADER = re.compile(r"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*\r?\n")
+# spaces around a value are removed later: here, a hostile line would take hours
+_HEADER = re.compile(r"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r?\n")
+
+_LENGTH = re.compile(r"[0-9]{1,19}")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+"""A Content-Length, and the line before a chunk: `int` takes ``+5``, ``5_0`` and ``-1``, too."""
 
 _NOT_IN_TARGET = re.compile(r"[^\x21-\x7e]")
 
@@ -44,14 +52,11 @@ _REST = 64 * 1024
 """Bytes of an unwanted rest of a reply that are read to keep its connection; with more, it is closed."""
 
 _REST_SECONDS = 1.0
-"""Seconds to wait for those bytes."""
-
-BODY_FAULTS = (*_FAULTS, ValueError, OverflowError)
-"""What goes wrong while a body is read: `http.client` passes a negative length of a chunk on to its file."""
+"""Seconds to wait for the next of those bytes."""
 
 
 class Timeout(NamedTuple):
-    """Seconds for connecting and sending, and for waiting for the next bytes of a reply."""
+    """Seconds for connecting and until a server takes more of a body, and for waiting for the next bytes of a reply."""
 
     connect: float
     read: float
@@ -108,7 +113,6 @@ class Response(http.client.HTTPResponse):
 
     _connection: Any = None
     _give_back: Callable[[Any], None] | None = None
-    _has_begun = False
 
     def begin(self) -> None:
         """Read the head.
@@ -133,7 +137,6 @@ class Response(http.client.HTTPResponse):
         if not is_sound or _may_go_on(status, headers, self._method):  # type: ignore[attr-defined]
             # as if the server had said that it closes the connection: it is not kept
             self.will_close = True
-        self._has_begun = True
 
     def _read_headers(self) -> tuple[Headers, bool]:
         """Return the headers, and whether all lines were understood."""
@@ -147,7 +150,7 @@ class Response(http.client.HTTPResponse):
             if len(lines) > _MOST_HEADERS:
                 raise http.client.HTTPException(f"a reply has more than {_MOST_HEADERS} headers")
         found = _HEADER.findall(b"".join(lines).decode("latin-1"))
-        return Headers(found), len(found) == len(lines)
+        return Headers([(name, value.strip(" \t")) for name, value in found]), len(found) == len(lines)
 
     def _frame(self, headers: Headers) -> None:
         """Set where the body ends, as `http.client` does."""
@@ -155,16 +158,22 @@ class Response(http.client.HTTPResponse):
         self.chunk_left = None
         self.length = None
         if not self.chunked:
-            with suppress(ValueError):
-                # of several, the first
-                length = int(headers.get("Content-Length", "").partition(",")[0])
-                self.length = length if length >= 0 else None
+            # of several, the first
+            length = headers.get("Content-Length", "").partition(",")[0].rstrip()
+            self.length = int(length) if _LENGTH.fullmatch(length) else None
         if self.status in _WITHOUT_BODY or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
             self.length = 0
         if self.status in _WITHOUT_BODY:
             self.chunked = False
         closes: bool = self._check_close()  # type: ignore[attr-defined]
         self.will_close = closes or (not self.chunked and self.length is None)
+
+    def _read_next_chunk_size(self) -> int:
+        found = _CHUNK.fullmatch(self.fp.readline(_LONGEST_LINE))
+        if found is None:
+            # http.client raises IncompleteRead
+            raise ValueError("the size of a chunk is no number")
+        return int(found[1], 16)
 
     def belongs_to(self, connection: Any, give_back: Callable[[Any], None]) -> None:
         """Note the connection, and what takes it back."""
@@ -180,21 +189,24 @@ class Response(http.client.HTTPResponse):
             return
         if not self.isclosed():
             self._read_rest(connection)
-        if self.isclosed() and not self.will_close and self._give_back is not None:
+        # http.client closes a reply, too, that broke off: then bytes are left
+        if self.isclosed() and not (self.length or self.will_close) and self._give_back is not None:
             self._connection = None
             self._give_back(connection)
         self.close()
 
     def _read_rest(self, connection: Any) -> None:
         if connection.sock is not None and (self.length is None or self.length <= _REST):
-            with suppress(*BODY_FAULTS):
+            try:
                 connection.sock.settimeout(_REST_SECONDS)
                 self.read(_REST + 1)
+            except FAULTS:
+                # http.client may have closed the reply, but where the next one begins is not known
+                self.will_close = True
 
     def close(self) -> None:
         """Close the reply, and its connection, unless that was released."""
         super().close()
-        # the reply of a proxy to CONNECT has none, and its connection goes on behind it
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -225,12 +237,9 @@ class _Stack:
     def get(self, block: bool = False, timeout: float | None = None) -> Any:
         """Return the connection that was added last; never wait."""
         try:
-            item = self._items.pop()
+            return self._items.pop()
         except IndexError:
             raise queue.Empty from None
-        if item is not None:
-            item.read_tickets()
-        return item
 
     def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
         """Add a connection, if necessary in place of one that urllib3 would open when it is needed: of a None."""
@@ -268,7 +277,6 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
     class Connection(connection_class):  # type: ignore[misc]
         used_by = 0
         is_unused = False
-        response_class = Response
 
         def exchange(self, method: str, head: bytes, body: Any, timeout: Timeout) -> Response:
             """Send a request and return the reply, of which the head was read."""
@@ -277,11 +285,7 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             # a small request fits into the socket's buffer: sending it takes no time
             is_small = body is None or isinstance(body, bytes)
             _limit(self.sock, timeout.read if is_small else timeout.connect)
-            try:
-                _send(self.sock, head, body)
-            except OSError as fault:
-                if fault.errno not in _EARLY_REPLY:
-                    raise
+            was_sent = _send(self.sock, head, body)
             _limit(self.sock, timeout.read)
             response = Response(self.sock, method=method)
             try:
@@ -289,31 +293,35 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             except BaseException:
                 response.close()
                 raise
+            response.will_close = response.will_close or not was_sent
             return response
 
-        def read_tickets(self) -> None:
-            """Read what follows a TLS handshake: urllib3 takes an idle connection with unread bytes as closed.
-
-            A connection that has served a request has no unread bytes, unless it is closed.
-            """
-            if not self.is_unused or not isinstance(self.sock, ssl.SSLSocket):
-                return
+        def is_silent(self) -> bool:
+            """Return whether nothing has come that was not asked for: no end, and no bytes that would be the reply."""
+            sock = self.sock
+            if sock is None:
+                return False
+            is_tls = isinstance(sock, ssl.SSLSocket)
             try:
-                self.sock.settimeout(0)
-                self.sock.recv(1)
+                if is_tls and self.is_unused:
+                    # the session tickets, which follow a handshake, are read, and nothing else is there
+                    sock.settimeout(0)
+                    sock.recv(1)
+                    return False
             except ssl.SSLWantReadError:
-                # nothing else has come
-                return
+                pass
             except OSError:
-                self.close()
-            else:
-                # its end, or a reply to nothing
-                self.close()
+                return False
+            # of what came encrypted, only the part is read that was asked for
+            return not (is_tls and sock.pending()) and not wait_for_read(sock, 0)
 
         def shut_down(self) -> None:
-            if self.sock is not None:
+            # in TLS within TLS, that of the proxy
+            sock = getattr(self.sock, "socket", self.sock)
+            if sock is not None:
                 with suppress(OSError):
-                    self.sock.shutdown(socket.SHUT_RDWR)
+                    # a socket of ssl would turn TLS off first, for the thread that uses it
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     return Connection
 
@@ -324,14 +332,26 @@ def _limit(sock: Any, seconds: float) -> None:
         sock.settimeout(seconds)
 
 
-def _send(sock: Any, head: bytes, body: bytes | Iterable[bytes | memoryview] | None) -> None:
-    """Send a request: a small body together with its head, in one system call."""
+def _send(sock: Any, head: bytes, body: bytes | Iterable[bytes | memoryview] | None) -> bool:
+    """Send a request, a small body together with its head; return False if the server may have replied before its end.
+
+    The timeout of ``sendall`` is for all bytes, and a slow line takes longer: here, it is for the next of them.
+    """
+    pieces: Iterable[bytes | memoryview]
     if body is None or isinstance(body, bytes):
-        sock.sendall(head + body if body else head)
-        return
-    sock.sendall(head)
-    for piece in body:
-        sock.sendall(piece)
+        pieces = [head + body if body else head]
+    else:
+        pieces = itertools.chain([head], body)
+    try:
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[sock.send(rest) :]
+    except OSError as fault:
+        if fault.errno not in _EARLY_REPLY:
+            raise
+        return False
+    return True
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -351,6 +371,8 @@ class Connections:
         if not hasattr(pool.ConnectionCls, "used_by"):
             pool.ConnectionCls = _own_connections(pool.ConnectionCls)
         self._pool, self._origin, self.proxy = pool, origin, proxy
+        # that of the pool, also after it was closed
+        self._idle: _Stack = pool.pool
         is_https = origin.startswith("https:")
         # a proxy of the SOCKS family has no part in HTTP
         through_http = pool.proxy is not None
@@ -365,7 +387,7 @@ class Connections:
         """Send a request once and return the reply; see `Response`."""
         target = url if self._forwards else url[len(self._origin) :]
         head = _head(method, target, {"Host": self._host, **headers, **self._own_headers})
-        connection = self._pool._get_conn()
+        connection = self._take()
         try:
             if connection.sock is None:
                 self._connect(connection, timeout)
@@ -377,10 +399,19 @@ class Connections:
         response.request_headers, response.proxy = headers, self.proxy
         return response
 
+    def _take(self) -> Any:
+        """Return an idle connection, or a new one, which is not yet open."""
+        with suppress(queue.Empty):
+            while (connection := self._idle.get()) is not None:
+                if connection.is_silent():
+                    return connection
+                connection.close()
+        return self._pool._new_conn()
+
     @property
     def idle(self) -> int:
         """The number of connections that are open and not in use."""
-        return int(self._pool.pool.open_connections())
+        return self._idle.open_connections()
 
     def open(self, timeout: Timeout) -> None:
         """Open a connection and add it to the idle ones."""
@@ -405,7 +436,7 @@ class Connections:
                 connection.connect()
         except CertificateError as fault:
             raise urllib3.exceptions.SSLError(fault) from fault
-        except _FAULTS as fault:
+        except FAULTS as fault:
             is_beyond = isinstance(fault, ssl.SSLError) or getattr(connection, "has_connected_to_proxy", False)
             if self.proxy is None or is_beyond:
                 raise

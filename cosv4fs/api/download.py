@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cosv4fs.api.connection_errors import connection_failure
-from cosv4fs.api.connections import BODY_FAULTS, Response
+from cosv4fs.api.connections import FAULTS, Response
 from cosv4fs.api.fields import LARGEST_OBJECT
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import (
@@ -252,7 +252,7 @@ class RangeRead:
     def _some(self, response: Response, request: Request, view: memoryview) -> int:
         try:
             count = response.readinto(view[: receiving.step(len(view))])
-        except BODY_FAULTS as fault:
+        except FAULTS as fault:
             raise connection_failure(fault, request, response.proxy) from fault
         if count <= 0:
             text = "the connection broke in the middle of the object (download)"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import logging
 import ssl
 import time
@@ -25,7 +24,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.connection_errors import causes_of, connection_failure
-from cosv4fs.api.connections import BODY_FAULTS, POOLS, Connections, Response, Timeout
+from cosv4fs.api.connections import FAULTS, POOLS, Connections, Response, Timeout
 from cosv4fs.api.proxies import Proxy, proxy_for, through
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length, quoted
@@ -51,10 +50,6 @@ _POOLS = 32
 
 _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
-
-_FAULTS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
-"""What goes wrong below HTTP; `connection_failure` turns each into an error of this package."""
-
 
 _NEW_OUTAGE_AFTER = 60.0
 """Seconds without a failure, and without a request, after which the next one begins a new outage."""
@@ -185,7 +180,7 @@ class Transport:
         began, timeout = time.perf_counter(), self._timeout_of(request)
         try:
             response = self._adapter.route(request.url).exchange(request.method, request.url, headers, payload, timeout)
-        except _FAULTS as fault:
+        except FAULTS as fault:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in causes_of(fault):
                 cause.__traceback__ = None
@@ -219,7 +214,7 @@ class Transport:
 
     def open_connection(self, url: str) -> None:
         """Open a connection for a later request to a URL. A failure is silent: the request meets it, too."""
-        with suppress(*_FAULTS, ValueError):
+        with suppress(*FAULTS, ValueError):
             self._adapter.route(url).open(self._timeout)
 
     def _failure(self, fault: BaseException, request: Request) -> AttemptError:
@@ -266,7 +261,7 @@ def read_body(response: Response, request: Request) -> bytes:
     """Read a small body whole; raise `AttemptError` if it broke off, is compressed, or too large (EMSGSIZE)."""
     try:
         body = response.read(_MAX_JSON + 1)
-    except BODY_FAULTS as fault:
+    except FAULTS as fault:
         response.close()
         raise connection_failure(fault, request, response.proxy) from fault
     if len(body) > _MAX_JSON:

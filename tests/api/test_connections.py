@@ -1,7 +1,11 @@
 """A connection serves the next request only when the reply before was read to its end: nothing of it comes later."""
 
+import contextlib
 import json
+import re
 import socket
+import threading
+import time
 
 import pytest
 
@@ -73,7 +77,7 @@ PAST_THE_END = {
 @pytest.mark.parametrize("case", PAST_THE_END)
 def test_a_late_body_that_is_of_no_use_becomes_no_content(serve, case):
     status, headers = PAST_THE_END[case]
-    server, client = serve(late(FOREIGN, status, headers), WHOLE, read_timeout=0.5)
+    server, client = serve(late(FOREIGN, status, headers), WHOLE)
     assert fetch(client, 100, 200) == b""
     assert fetch(client) == DATA
     assert server.connections == 2
@@ -159,6 +163,56 @@ def test_a_granted_head_keeps_its_connection(serve):
 
 def chunked(*parts):
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+
+
+NO_CHUNKS = [b"zz\r\n", b"\r\n", b"-1\r\n", b"+5\r\nabcde\r\n0\r\n\r\n", b"0x5\r\nabcde\r\n0\r\n\r\n", b"1_0\r\n"]
+
+
+@pytest.mark.parametrize("chunk", NO_CHUNKS)
+def test_chunks_of_no_size(serve, chunk):
+    first = [reply(b"", "416 No", ["Transfer-Encoding: chunked"])[:-2].replace(b"Content-Length: 0\r\n", b"")]
+    server, client = serve([*first, b"\r\n" + chunk, LATE, FOREIGN], WHOLE)
+    assert fetch(client, 100, 200) == b""
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("chunk", NO_CHUNKS)
+def test_chunks_of_no_size_in_a_reply_to_the_api(serve, chunk):
+    head = f"HTTP/1.1 200 OK\r\n{OPEN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    # everything up to the end of the connection would fill the memory
+    server, client = serve([head + chunk, LATE, FOREIGN], WHOLE, read_timeout=5)
+    with pytest.raises(ConnectionError):
+        client.stat("b", "/d/")
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+def test_a_rest_that_breaks_off_within_a_chunk(serve):
+    head = f"HTTP/1.1 416 No\r\n{OPEN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    server, client = serve([head + b"5\r\nab", LATE, FOREIGN], WHOLE)
+    assert fetch(client, 100, 200) == b""
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("length", ["+3", "-3", "0_3", "3.0", "3 3", "\xa03", "\xb3", "0x3", "9" * 30])
+def test_a_length_that_is_no_number(serve, length):
+    body = json.dumps({"code": 0, "data": {"ctime": "1", "mtime": "1"}})
+    head = f"HTTP/1.1 200 OK\r\n{OPEN}\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
+    # its end is that of the connection, which never comes
+    server, client = serve([head + body.encode(), LATE, FOREIGN], WHOLE, read_timeout=0.2)
+    with pytest.raises(TimeoutError):
+        client.stat("b", "/d/")
+    assert fetch(client) == DATA
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("end", ["b", "\0"])
+def test_a_header_of_many_spaces_takes_no_time(serve, end):
+    _, client = serve(reply(DATA, headers=[ETAG, f"X-A:{' ' * 60_000}{end}"]))
+    # it took hours
+    assert fetch(client) == DATA
 
 
 def test_a_length_in_two_forms(serve):
@@ -263,6 +317,44 @@ def test_headers_in_any_case_and_more_than_once(serve):
     assert (fetched.headers["X-a"], fetched.version.etag) == ("1, 2", '"1"')
     assert fetch(client) == b"abc"
     assert server.connections == 1
+
+
+class SlowServer(KeepingServer):
+    """Takes a body in small parts with pauses, and replies; without a reply it takes none, until the test ends."""
+
+    def __init__(self, *replies):
+        super().__init__(*replies)
+        self.ends = threading.Event()
+        # connections inherit it
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+
+    def _converse(self, connection):
+        with connection, contextlib.suppress(OSError):
+            head, _, body = read_head(connection).partition(b"\r\n\r\n")
+            missing = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(body)
+            if not self.replies:
+                self.ends.wait(10)
+                return
+            while missing > 0:
+                time.sleep(0.02)
+                missing -= len(connection.recv(min(missing, 256 * KIB), socket.MSG_WAITALL)) or missing
+            connection.sendall(self.replies[0])
+
+
+def test_a_body_that_is_taken_slowly():
+    with SlowServer(reply(b'{"code":0,"data":{}}')) as server:
+        client = raw_client(server, connect_timeout=0.5)
+        client.upload("b", "/x", content(15 * 1024 * KIB), insert_only=False)
+        client.close()
+
+
+def test_a_body_that_is_not_taken():
+    with SlowServer() as server:
+        client = raw_client(server, connect_timeout=0.5)
+        with pytest.raises(TimeoutError):
+            client.upload("b", "/x", content(15 * 1024 * KIB), insert_only=False)
+        server.ends.set()
+        client.close()
 
 
 class HastyServer(KeepingServer):

@@ -1,13 +1,18 @@
 """Certificates are checked, through proxies too, unless the user says otherwise."""
 
+import contextlib
+import os
 import socket
+import threading
 import time
 
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
 
+from cosv4fs.concurrency import cancellation
+from tests import support
 from tests.security.servers import Certificate, TlsServer, TunnelProxy, http_reply
-from tests.support import MIB, raw_client
+from tests.support import MIB, KeepingServer, content, raw_client, read_head
 
 OK = http_reply(b'{"code":0,"data":{"mtime":2}}')
 
@@ -177,3 +182,85 @@ def test_an_early_connection_does_not_accept_an_unknown_certificate(certificate)
         with pytest.raises(ConnectionError, match="certificate"):
             client.stat("b", "/dir/")
         assert server.requests == []
+
+
+class KeepingTlsServer(KeepingServer):
+    """A `KeepingServer` behind TLS."""
+
+    def __init__(self, certificate, *replies):
+        super().__init__(*replies)
+        self._context = certificate.context
+        self.sent = threading.Event()
+
+    @property
+    def endpoint(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    def _converse(self, connection):
+        try:
+            wrapped = self._context.wrap_socket(connection, server_side=True)
+        except OSError:
+            return
+        with wrapped, contextlib.suppress(OSError):
+            while head := read_head(wrapped):
+                self.requests.append(head)
+                wrapped.sendall(self.replies[min(len(self.requests), len(self.replies)) - 1])
+                self.sent.set()
+
+
+def download(client, meanwhile=lambda: None):
+    """Return the memory for a download and do it; `meanwhile` is called when the head of the reply was read."""
+    memory = bytearray()
+
+    def allocate(count, _):
+        memory.extend(bytes(count))
+        meanwhile()
+        return memoryview(memory)
+
+    with contextlib.suppress(OSError):
+        client.fetch("b", "/x", allocate)
+    return bytes(memory)
+
+
+def test_what_is_left_of_a_reply_is_no_part_of_the_next_one(certificate):
+    keep = ['ETag: "1"', "Connection: keep-alive"]
+    whole, foreign = support.http_reply(b"x" * 100, headers=keep), support.http_reply(b"y" * 100, headers=keep)
+    # it is decrypted together with the reply, but not read
+    rest = b"z" * (8192 - len(whole)) + foreign
+    with KeepingTlsServer(certificate, whole + rest, whole) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        assert download(client) == download(client) == b"x" * 100
+        assert server.connections == 2
+        client.close()
+
+
+def test_what_comes_after_a_cancellation_is_still_decrypted(certificate):
+    data = content(100_000)
+    with KeepingTlsServer(certificate, support.http_reply(data, headers=['ETag: "1"'])) as server:
+        client, owner = raw_client(server, verify=str(certificate.path)), object()
+
+        def interrupt():
+            assert server.sent.wait(20)
+            cancellation.cancel(owner)
+
+        with cancellation.working_for(owner):
+            memory = download(client, interrupt)
+        received = memory.rstrip(b"\0")
+        assert len(memory) == len(data)
+        assert data.startswith(received)
+        client.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_reads_nothing_of_a_connection_that_was_opened_early(certificate, shaken):
+    with TlsServer(certificate, OK) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        client.open_connection()
+        shaken(server)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert client.stat("b", "/dir/").modified == 2
+        assert server.handshakes == 1
+        client.close()
