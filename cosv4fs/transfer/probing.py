@@ -59,7 +59,6 @@ def stored_status(client: CosV4Client, bucket: str, key: str) -> PathStatus:
     try:
         return client.stat(bucket, key)
     except CosPermissionError:
-        # credentials may be for uploads only
         learn_slice_sha(client, bucket, "absent")
         raise
 

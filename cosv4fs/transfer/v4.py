@@ -12,7 +12,14 @@ from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObj
 from cosv4fs.api.request import Content
 from cosv4fs.attributes import headers_of
 from cosv4fs.concurrency import Buffers
-from cosv4fs.errors import CosError, CosFileExistsError, CosPermissionError, make_error, session_error
+from cosv4fs.errors import (
+    CosError,
+    CosFileExistsError,
+    CosFileNotFoundError,
+    CosPermissionError,
+    make_error,
+    session_error,
+)
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
@@ -57,7 +64,7 @@ class V4Upload(SlicedUpload):
         return self._size is not None or allows_streaming(self._client, self._target)
 
     def _sha1(self, source: Source) -> str | None:
-        """Return the SHA-1 of the source where it is wanted, or costs nothing."""
+        """Return the SHA-1 of the source if the upload is to be opened with it."""
         config = self._client.config
         known = upload_parts(_blocks(source, self._pool.buffers)) if config.instant_upload else None
         if known is not None:
@@ -66,7 +73,7 @@ class V4Upload(SlicedUpload):
             return sha
         if not self._wants_sha1(source):
             return None
-        # what changes unnoticed is noticed by the service, which compares what it gets with what was read before
+        # the service notices what nothing else does: it compares what it gets with what was read before
         if source.may_change_unnoticed:
             return source.sha1()
         told = told_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE)
@@ -138,7 +145,8 @@ class V4Upload(SlicedUpload):
             return
         try:
             status = stored_status(self._client, self._target.bucket, self._key)
-        except CosPermissionError:
+        except (CosPermissionError, CosFileNotFoundError):
+            # credentials may be for uploads only, and somebody may have cleaned up
             if source is None or sent is None:
                 raise
             self._start_again(_UNTOLD, sent)

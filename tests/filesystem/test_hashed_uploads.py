@@ -196,6 +196,15 @@ class TestRefusedQuestions:
         check()
 
 
+@pytest.mark.parametrize("op", ["upload_slice_finish", "stat"])
+def test_what_somebody_cleaned_away_is_sent_again(fs, emulator, second, local, check, op):
+    clean = Do(lambda: second.clean_uploads(BUCKET, older_than=0))
+    emulator.faults.add(op=op, times=1, action=clean)
+    fs.put_file(local, PATH)
+    assert emulator.count()["upload_slice_data"] == 2 * COUNT
+    check()
+
+
 class TestChanges:
     def test_other_attributes_of_the_same_content(self, fs, emulator, local, check):
         emulator.faults.add(op="upload_slice_data", nth=3, times=1, action=Do(lambda: local.chmod(0o600)))
