@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+from collections import deque
+from collections.abc import Iterator
 
 from cosv4fs.concurrency import Buffers
 from cosv4fs.transfer.temporary import TemporaryFile
@@ -58,6 +60,13 @@ class MemoryPiece:
             self._copy(taken)
         self.length += len(taken)
         return len(taken)
+
+    def drain(self) -> Iterator[memoryview]:
+        """Yield the bytes, view by view, and drop each of them before the next one."""
+        views = deque(self.views)
+        self._views, self._memory, self._used, self._begin = [], [], 0, 0
+        while views:
+            yield views.popleft()
 
     def release(self) -> None:
         """Give the memory back, after the piece was sent."""

@@ -270,8 +270,9 @@ class _Head:
 
     def _changeable(self) -> bytearray:
         if self._array is None:
-            self._array = bytearray().join(self._piece.views)
-            self._piece.release()
+            self._array = bytearray()
+            for view in self._piece.drain():
+                self._array += view
         return self._array
 
 

@@ -143,6 +143,19 @@ class TestContent:
             tracemalloc.stop()
         spool.close()
 
+    @pytest.mark.parametrize("kind", [bytes, bytearray])
+    def test_a_change_does_not_double_the_memory(self, kind):
+        spool = make(16 * MIB, piece_size=MIB)
+        tracemalloc.start()
+        try:
+            for _ in range(15):
+                spool.append(memoryview(kind(MIB)))
+            spool.replace(0, memoryview(b"x"))
+            assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+        finally:
+            tracemalloc.stop()
+        spool.close()
+
 
 class TestBeside:
     def test_the_writer_goes_on_while_the_disk_is_slow(self, make_disk):
