@@ -175,7 +175,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         ValueError
             The file is closed.
         OSError
-            The upload failed or the disk of the spool is full; nothing will be published.
+            The upload failed, or the temporary file cannot be written (ENOSPC), perhaps with the bytes of an earlier
+            call: other threads send and write them. Nothing will be published.
         """
         self._refuse_closed()
         with memoryview(data) as view:
@@ -222,7 +223,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         Raises
         ------
         OSError
-            The upload failed; an old object is unchanged.
+            The upload failed, or the temporary file could not be written; an old object is unchanged.
         """
         if self.closed:
             return

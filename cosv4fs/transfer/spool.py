@@ -1,8 +1,8 @@
 """The spool: what was written of an object whose size is not known yet.
 
-The first bytes stay in memory. Those behind them are written to a temporary file by another thread, and a third one
-computes the SHA-1 meanwhile: it reads the file again, which costs little while that is in the system's page cache, so
-that neither of them waits for the other.
+The first bytes, the head, stay in memory. Another thread writes those behind them to a temporary file, and a third one
+computes the SHA-1 meanwhile. It reads the file again, which costs little while that is in the system's page cache, so
+neither waits for the other.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Spool(Source):
         # of all bytes behind the head, except those of the piece that is being filled
         self._file = TemporaryFile(folder, path, reason, advice)
         self._piece: MemoryPiece | None = None
-        # bytes that were handed over to the file, and those that are there
-        self._filed = self._written = 0
+        # of the bytes behind the head: those that were given to the writing task, and those that are in the file
+        self._queued = self._written = 0
         self._group = TaskGroup(pool)
         self._writing: Task | None = None
         self._hash = _Hash(self, self._group)
@@ -83,14 +83,14 @@ class Spool(Source):
         taken = self._piece.take(view, start)
         if self._piece.is_full:
             self._write_behind(self._piece)
-            self._hash.go_on(self._head.limit + self._written)
+            self._hash.advance(self._head.limit + self._written)
         return taken
 
     def _write_behind(self, piece: MemoryPiece) -> None:
-        """Have another thread write a piece to the file; one at a time, so that little memory is in use."""
+        """Have another thread write the piece to the file; one at a time, so that little memory is in use."""
         self._wait_until_written()
-        action = partial(self._write_piece, self._filed, piece)
-        self._filed, self._piece = self._filed + piece.length, None
+        action = partial(self._write_piece, self._queued, piece)
+        self._queued, self._piece = self._queued + piece.length, None
         self._writing = self._group.try_start(action, detached=True)
         if self._writing is None:
             # no thread is free: this one may as well write as wait
@@ -135,21 +135,21 @@ class Spool(Source):
         self._settle()
         self._head.truncate(size)
         behind = max(0, size - self._head.limit)
-        if behind != self._filed:
+        if behind != self._queued:
             self._file.truncate(behind)
         self._set_size(size)
 
     def _settle(self) -> None:
-        """Let nothing happen beside: bytes that were there will change."""
-        self._hash.forget()
+        """Have everything in the file, and nothing hashed meanwhile, because bytes will change."""
+        self._hash.reset()
         self._wait_until_written()
         if self._piece is not None:
-            self._write_piece(self._filed, self._piece)
-            self._filed, self._piece = self._written, None
+            self._write_piece(self._queued, self._piece)
+            self._queued, self._piece = self._written, None
 
     def _set_size(self, size: int) -> None:
         self.size = size
-        self._filed = self._written = max(0, size - self._head.limit)
+        self._queued = self._written = max(0, size - self._head.limit)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from an offset on."""
@@ -170,7 +170,7 @@ class Spool(Source):
         self._raise_if_failed()
         self._is_complete = True
         if hashed:
-            self._hash.go_on(self.size)
+            self._hash.advance(self.size)
 
     def views(self) -> list[memoryview]:
         """Return all bytes, of which none is in the file."""
@@ -191,12 +191,12 @@ class Spool(Source):
         for part in self._head.views(offset, len(view)):
             view, offset = _fill(view, part), offset + len(part)
         behind = offset - self._head.limit
-        count = max(0, min(len(view), self._filed - behind))
+        count = max(0, min(len(view), self._queued - behind))
         if count:
             self._file.read(behind, view[:count])
             view, behind = view[count:], behind + count
         if len(view) and self._piece is not None:
-            for part in cut(self._piece.views, behind - self._filed, len(view)):
+            for part in cut(self._piece.views, behind - self._queued, len(view)):
                 view = _fill(view, part)
 
     def offer(self, content: ContentHash, offset: int, length: int) -> None:
@@ -286,8 +286,8 @@ class _Hash:
         self._done = self._wanted = 0
         self._task: Task | None = None
 
-    def go_on(self, end: int) -> None:
-        """Hash the bytes before `end`, too, if a thread is free; otherwise later."""
+    def advance(self, end: int) -> None:
+        """Have the bytes before `end` hashed by another thread, if one is free; otherwise later."""
         self._wanted = end
         if self._task is None or self._task.is_done:
             self._wait()
@@ -300,8 +300,8 @@ class _Hash:
         self._work()
         return self._content.hexdigest(size)
 
-    def forget(self) -> None:
-        """Begin again at the end: bytes will change."""
+    def reset(self) -> None:
+        """Drop what was hashed, because bytes will change."""
         self._wanted = 0
         self._wait()
         self._content, self._done = ContentHash(), 0
