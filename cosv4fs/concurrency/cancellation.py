@@ -42,18 +42,11 @@ class Connection(Protocol):
 
 
 @dataclass(eq=False)
-class _Both:
-    """Two owners of one thread: the one that it had, and one more; and whether the first has cancelled the thread."""
+class _SecondOwner:
+    """One more owner of a thread, and whether it has cancelled the thread."""
 
-    first: object | None
-    second: object
-    first_cancelled: bool
-
-    def is_cancelled_by(self, owner: object) -> bool:
-        """Return whether an owner that cancels its threads is one of the two."""
-        is_first = self.first is owner or (isinstance(self.first, _Both) and self.first.is_cancelled_by(owner))
-        self.first_cancelled = self.first_cancelled or is_first
-        return is_first or self.second is owner
+    owner: object
+    has_cancelled: bool = False
 
 
 class _Threads:
@@ -62,13 +55,13 @@ class _Threads:
     def __init__(self) -> None:
         self.lock = shared_lock()
         self.owners: dict[int, object] = {}
+        self.second_owners: dict[int, _SecondOwner] = {}
         self.cancelled: set[int] = set()
         # weak: a thread must not keep the last connection that it used
         self.connections: dict[int, weakref.ref[Connection]] = {}
         self.deadlines: dict[int, float] = {}
 
-    def cancel(self, ident: int) -> None:
-        self.cancelled.add(ident)
+    def shut_down(self, ident: int) -> None:
         known = self.connections.get(ident)
         connection = None if known is None else known()
         if connection is not None and connection.used_by == ident:
@@ -91,7 +84,11 @@ _threads = PerProcess(_Threads)
 
 def is_cancelled(ident: int | None = None) -> bool:
     """Return whether a thread was cancelled; the calling one unless `ident` names another."""
-    return (ident or threading.get_ident()) in _threads().cancelled
+    threads, ident = _threads(), ident or threading.get_ident()
+    if ident in threads.cancelled:
+        return True
+    second = threads.second_owners.get(ident)
+    return second is not None and second.has_cancelled
 
 
 def check_interpreter() -> None:
@@ -172,16 +169,18 @@ def working_for(owner: object | None) -> Iterator[None]:
 
 @contextmanager
 def working_also_for(owner: object) -> Iterator[None]:
-    """Let `cancel` of an owner, too, cancel the calling thread during a block: what only it cancels ends with that."""
-    ident = threading.get_ident()
-    with _threads().lock:
-        both = _Both(_threads().owners.get(ident), owner, ident in _threads().cancelled)
-        _threads().owners[ident] = both
+    """Let `cancel` of one more owner cancel the calling thread during a block, and not any longer; not nested.
+
+    The calling thread may be the program's own, where Ctrl-C may come at any step: nothing must be left behind. For
+    blocks that have nothing to clean up, because `clean_up` does not shield the thread from this owner.
+    """
+    ident, second_owners = threading.get_ident(), _threads().second_owners
     try:
+        second_owners[ident] = _SecondOwner(owner)
         yield
     finally:
-        with _threads().lock:
-            _threads().assign(ident, both.first, cancelled=both.first_cancelled)
+        # one step, which nothing can interrupt
+        second_owners.pop(ident, None)
 
 
 def register(connection: Connection) -> None:
@@ -193,10 +192,16 @@ def register(connection: Connection) -> None:
 
 def cancel(owner: object) -> None:
     """Cancel all threads that work for an owner: their connections are shut down, and they send nothing more."""
-    with _threads().lock:
-        for ident, known in list(_threads().owners.items()):
-            if known is owner or (isinstance(known, _Both) and known.is_cancelled_by(owner)):
-                _threads().cancel(ident)
+    threads = _threads()
+    with threads.lock:
+        for ident, known in list(threads.owners.items()):
+            if known is owner:
+                threads.cancelled.add(ident)
+                threads.shut_down(ident)
+        for ident, second in list(threads.second_owners.items()):
+            if second.owner is owner:
+                second.has_cancelled = True
+                threads.shut_down(ident)
 
 
 def is_cancellation(error: BaseException | None) -> bool:
