@@ -12,13 +12,16 @@ Runtimes for the same buckets or coffers share invalidations, but no cached data
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from cosv4fs.api import Client
 from cosv4fs.cache import CacheGroup, PathCache
 from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency.limits import Window
 from cosv4fs.config import Config
 from cosv4fs.files import Files
 from cosv4fs.forking import Registry
@@ -26,6 +29,8 @@ from cosv4fs.namespace import Namespace
 from cosv4fs.protocols import ProtocolSpec
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.upload import Upload, Uploader
+
+_log = logging.getLogger("cosv4fs")
 
 C_co = TypeVar("C_co", bound=Client, covariant=True)
 N_co = TypeVar("N_co", bound=Namespace, covariant=True)
@@ -75,7 +80,7 @@ class Runtime(Generic[C_co, N_co]):
         self.client = client = service.client(config)
         self.pool = Pool(config.max_requests, "cosv4fs-request")
         transfer_pool = Pool(config.max_concurrency, "cosv4fs-transfer")
-        client.on_throttle = transfer_pool.window.halve
+        client.on_throttle = partial(_narrow, transfer_pool.window, self.pool.window)
         seconds = config.listings_expiry_time if config.use_listings_cache else 0
         # the key names no protocol: v3 and v4 on one endpoint serve the same buckets
         group = _cache_groups.get((config.api_root, config.appid), CacheGroup)
@@ -85,6 +90,14 @@ class Runtime(Generic[C_co, N_co]):
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
         self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
+
+
+def _narrow(transfers: Window, others: Window) -> None:
+    """Halve the numbers of requests in flight: the service throttles."""
+    transfers.halve()
+    others.halve()
+    text = "the service asks for fewer requests: at most %d of %d transfers and %d of %d other requests in parallel"
+    _log.info(text, transfers.limit, transfers.most, others.limit, others.most)
 
 
 class HasRuntime(Protocol):

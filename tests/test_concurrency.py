@@ -221,6 +221,27 @@ class TestShare:
             task.wait()
         assert share.map(abs, [-1, -2]) == [1, 2]
 
+    def test_a_map_goes_on_beside_others_when_the_window_is_halved(self, pool):
+        release = threading.Event()
+        others = [pool.submit(Task(lambda: release.wait(30))) for _ in range(3)]
+
+        def work(number):
+            if number == 0:
+                pool.window.halve()
+            return number
+
+        assert pool.map(work, range(9)) == [*range(9)]
+        release.set()
+        for task in others:
+            task.wait()
+
+    def test_the_calls_of_a_map_restore_the_window(self, pool):
+        for each in (pool, pool.share(2)):
+            pool.window.halve()
+            assert pool.window.limit == 2
+            assert each.map(abs, range(50)) == [*range(50)]
+            assert pool.window.limit == 4
+
     def test_a_lost_share_leaves_the_threads(self, pool):
         for _ in range(3):
             assert pool.share(2).map(abs, [-1, -2, -3]) == [1, 2, 3]

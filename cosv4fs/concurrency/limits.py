@@ -14,7 +14,7 @@ from cosv4fs.forking import shared_lock
 _log = logging.getLogger("cosv4fs")
 
 _GROW_AFTER = 20
-"""Releases in a row after which a halved window grows by one."""
+"""Tasks or calls in a row after which a halved window grows by one."""
 
 _AT_FIRST = 8
 """Threads before anything is measured."""
@@ -59,7 +59,7 @@ class Window:
     """A bounded number of permits, halved when the service throttles and slowly restored."""
 
     def __init__(self, limit: int) -> None:
-        self._most = self._limit = limit
+        self.most = self._limit = limit
         self._streak = 0
         self._lock = shared_lock()
         self._waiting: list[SimpleQueue[None]] = []
@@ -88,12 +88,22 @@ class Window:
         with self._lock:
             return Permit(self) if len(self.permits) < self._limit else None
 
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether there are more permits than at present allowed: it was halved meanwhile."""
+        return len(self.permits) > self._limit
+
     def release(self, permit: Permit) -> None:
         """End a permit after its task."""
         if permit.end():
+            self.note_success()
+
+    def note_success(self) -> None:
+        """Count a task, or one of the calls that a task consists of; a halved window grows with them."""
+        if self._limit < self.most:
             with self._lock:
                 self._streak += 1
-                if self._streak >= _GROW_AFTER and self._limit < self._most:
+                if self._streak >= _GROW_AFTER:
                     self._limit += 1
                     self._streak = 0
 
@@ -108,7 +118,6 @@ class Window:
         with self._lock:
             self._limit = max(1, self._limit // 2)
             self._streak = 0
-        _log.info("the service asks for fewer requests: %d of %d transfers in parallel", self._limit, self._most)
 
 
 class Pace:

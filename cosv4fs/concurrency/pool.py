@@ -55,6 +55,9 @@ class Pool:
     ----------
     window : Window
         Bounds the tasks in flight.
+    throttled : Window
+        The window of the whole pool, which is to be halved when the service throttles; the threads of `map` and
+        `map_unordered` become fewer with it.
     pace : Pace
         How many threads `map` uses.
     buffers : Buffers
@@ -69,6 +72,8 @@ class Pool:
         self.pace = Pace(most)
         self.buffers = Buffers(most)
         self.threads = Threads(most, level)
+        # also in shares: the service throttles all of them
+        self.throttled = self.window
         self._below: Threads | Pool = self.threads
 
     def submit(self, task: Task) -> Task:
@@ -312,10 +317,10 @@ class TaskGroup:
 
 
 class _Threads:
-    """Counts the threads of one call: as many as the pace wants, and no more than `most`."""
+    """Counts the threads of one call: as many as the pace wants, at most `most`, fewer when the window is halved."""
 
-    def __init__(self, pace: Pace, most: int, count: int = 0) -> None:
-        self._pace, self._most, self.count = pace, most, count
+    def __init__(self, window: Window, pace: Pace, most: int, count: int = 0) -> None:
+        self._window, self._pace, self._most, self.count = window, pace, most, count
         self._lock = threading.Lock()
 
     @property
@@ -336,29 +341,31 @@ class _Threads:
             self.count -= 1
 
     def leave_if_surplus(self) -> bool:
-        """Count one thread less, if there are more than the pace wants; return whether there were."""
+        """Count one thread less, if there are more than are wanted; return whether there were. The last one stays."""
         with self._lock:
-            leaves = self._pace.is_too_many(self.count)
+            leaves = self._pace.is_too_many(self.count) or (self.count > 1 and self._window.is_exceeded)
             self.count -= leaves
             return leaves
 
     def call(self, function: Callable[[_A], _T], item: _A) -> _T:
-        """Call a function, and tell the pace how long it took."""
+        """Call a function, and tell the pace how long it took, and the window that it has succeeded."""
         began, before = time.perf_counter(), time.thread_time()
         result = function(item)
         self._pace.note(time.perf_counter() - began, time.thread_time() - before)
+        self._window.note_success()
         return result
 
 
 class _Map(Generic[_A, _T]):
     """One call of `Pool.map`: some threads that take item after item. A task per item costs more than a small request.
 
-    Every thread that takes an item starts others, as many as the pool's pace wants; threads beyond that end.
+    Every thread that takes an item starts others, as many as the pool's pace wants and its window allows; threads
+    beyond that end.
     """
 
     def __init__(self, pool: Pool, function: Callable[[_A], _T], items: Iterable[_A], most: int) -> None:
         self._group, self._function = TaskGroup(pool), function
-        self._threads = _Threads(pool.pace, most, 1)
+        self._threads = _Threads(pool.throttled, pool.pace, most, 1)
         self._rest = enumerate(items)
         self._results: dict[int, _T] = {}
         self._lock = threading.Lock()
@@ -397,7 +404,7 @@ class _UnorderedMap(Generic[_A, _T]):
     def __init__(self, pool: Pool, function: Callable[[_A], _T], handle: Callable[[_T], object]) -> None:
         self._group, self._most = TaskGroup(pool), pool.most
         self._function, self._handle = function, handle
-        self._threads = _Threads(Pace(pool.most, at_first=pool.most), pool.most)
+        self._threads = _Threads(pool.throttled, Pace(pool.most, at_first=pool.most), pool.most)
         self._items, self._results = queue.SimpleQueue[_A](), queue.SimpleQueue[_T]()
         self._wake = queue.SimpleQueue[None]()
 

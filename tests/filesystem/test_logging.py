@@ -60,8 +60,9 @@ def test_a_host_that_answers_again(fs, emulator, clock, info):
 def test_throttling_says_how_many_transfers_are_left(fs, emulator, clock, info):
     emulator.faults.add(op="upload", times=1, action=faults.Refuse(-71))
     fs.pipe_file(f"{BUCKET}/a", b"x")
-    most = fs.config.max_concurrency
-    assert f"the service asks for fewer requests: {most // 2} of {most} transfers in parallel" in info()
+    most, others = fs.config.max_concurrency, fs.config.max_requests
+    text = f"at most {most // 2} of {most} transfers and {others // 2} of {others} other requests in parallel"
+    assert f"the service asks for fewer requests: {text}" in info()
 
 
 def test_a_lost_reply_whose_request_succeeded(fs, emulator, clock, info):

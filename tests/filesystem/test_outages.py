@@ -146,3 +146,57 @@ def test_a_short_outage_is_no_news(fs, emulator, caplog):
     absent.leave()
     assert fs.cat(f"{BUCKET}/before") == b"1"
     assert caplog.records == []
+
+
+class Crowd(faults.Action):
+    """Lets the first requests go on when `first` are there, refuses the next three, and counts those at once at last.
+
+    Each of the later requests waits a moment for more than `few` at once.
+    """
+
+    def __init__(self, first, few):
+        self._first, self._few = first, few
+        self._refusal, self._lock = faults.Refuse(-71), threading.Lock()
+        self._all_there, self._many = threading.Barrier(first, timeout=30), threading.Event()
+        self._number, self._running, self.most = 0, set(), 0
+
+    def before(self, call):
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._running.add(id(call))
+        if number <= self._first:
+            self._all_there.wait()
+        elif number <= self._first + 3:
+            with self._lock:
+                self._running.discard(id(call))
+            return self._refusal.before(call)
+        elif number > 3 * self._first:
+            self._count()
+        return None
+
+    def _count(self):
+        with self._lock:
+            self.most = max(self.most, len(self._running))
+            if self.most > self._few:
+                self._many.set()
+        self._many.wait(0.05)
+
+    def after(self, call, reply):
+        with self._lock:
+            self._running.discard(id(call))
+        return reply
+
+
+@pytest.mark.parametrize("batch_size", [None, 12])
+def test_a_service_that_throttles_gets_fewer_small_requests(emulator, batch_size):
+    fs = fsspec.filesystem("cosv4", **emulator.storage_options, max_requests=16, use_listings_cache=False)
+    fs.client._policy = RetryPolicy(None, 120.0, sleep=lambda _: None)
+    crowd = Crowd(first=8, few=4)
+    emulator.faults.add(action=crowd, op="upload", times=None)
+    names = [f"{BUCKET}/{number}" for number in range(48)]
+    fs.pipe(dict.fromkeys(names, b"x"), batch_size=batch_size)
+    assert set(fs.find(BUCKET)) == set(names)
+    # two, and one more for every twenty that went well
+    assert 2 <= crowd.most <= 4
+    assert fs.client.retries == 3
