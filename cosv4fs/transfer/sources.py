@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
-from cosv4fs.concurrency import Buffers
+from cosv4fs.concurrency import Buffers, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.options import MIB
 
@@ -157,6 +157,7 @@ def _sha1_of(file: BinaryIO, lock: threading.Lock, size: int) -> str:
     digest = hashlib.sha1(usedforsecurity=False)
     view, offset = memoryview(bytearray(min(MIB, max(1, size)))), 0
     while count := read_at(file, lock, offset, view[: max(0, size - offset)]):
+        cancellation.check()
         digest.update(view[:count])
         offset += count
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from cosv4fs.api import CosV4Client, SliceSession, UnfinishedUpload, UploadedObject
 from cosv4fs.api.request import Content
 from cosv4fs.attributes import headers_of
-from cosv4fs.concurrency import Buffers
+from cosv4fs.concurrency import Buffers, cancellation
 from cosv4fs.errors import (
     CosError,
     CosFileExistsError,
@@ -266,5 +266,6 @@ class V4Upload(SlicedUpload):
 
 def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
     for block in ranges(0, source.size, MIB):
+        cancellation.check()
         with source.lend(block.start, len(block), buffers) as view:
             yield view

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cosv4fs.concurrency import Buffers, Pool
+from cosv4fs.concurrency import Buffers, Pool, cancellation
 from cosv4fs.transfer import sources
 from cosv4fs.transfer.sources import FileSource, MemorySource, _is_settled
 from cosv4fs.transfer.spool import Spool
@@ -143,3 +143,10 @@ class TestFile:
             monkeypatch.setattr(time, "time_ns", lambda now=written + age: now)
             with FileSource(tmp_path / "x") as source:
                 assert source.may_change_unnoticed is expected
+
+    def test_hashing_ends_when_the_thread_is_cancelled(self, tmp_path):
+        (tmp_path / "x").write_bytes(DATA)
+        with FileSource(tmp_path / "x") as source, cancellation.working_for("owner"):
+            cancellation.cancel("owner")
+            with pytest.raises(InterruptedError):
+                source.sha1()

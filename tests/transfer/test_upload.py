@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from cosv4fs import paths
+from cosv4fs.concurrency import cancellation
 from cosv4fs.emulator import faults
 from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.target import Target
@@ -130,6 +131,21 @@ class TestSliced:
         send(service)
         assert service.read("/x") == DATA
         assert "upload_slice_data" not in service.emulator.count()
+
+    def test_describing_content_ends_when_the_thread_is_cancelled(self, make_service):
+        read = []
+
+        class Counting(MemorySource):
+            def lend(self, offset, length, buffers):
+                read.append(offset)
+                return super().lend(offset, length, buffers)
+
+        service = make_service(options={"instant_upload": True})
+        with cancellation.working_for("owner"):
+            cancellation.cancel("owner")
+            with pytest.raises(InterruptedError):
+                upload_source(V4Upload, service, Target(BUCKET, "/x"), Counting(DATA), HALF)
+        assert read == []
 
 
 class TestUnfinishedUploadsOfOthers:
