@@ -15,6 +15,7 @@ from cosv4fs.concurrency import Pool, Task
 from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.transfer.pieces import FilePiece, MemoryPiece
 from cosv4fs.transfer.spool import Spool
+from cosv4fs.transfer.temporary import TemporaryFile
 from tests.support import KIB, MIB, content
 
 DATA = content(100 * KIB)
@@ -143,6 +144,25 @@ class TestContent:
             tracemalloc.stop()
         spool.close()
 
+    def test_zeros_come_after_a_cut(self):
+        spool = make(10)
+        spool.append(memoryview(DATA)[:15])
+        spool.truncate(10)
+        spool.truncate(15)
+        assert spool.read(0, 15) == DATA[:10] + bytes(5)
+        spool.close()
+
+    def test_closing_drops_what_is_in_memory(self):
+        spool = make(8 * MIB)
+        tracemalloc.start()
+        try:
+            spool.append(memoryview(bytes(8 * MIB)))
+            spool.complete()
+            spool.close()
+            assert tracemalloc.get_traced_memory()[0] < MIB
+        finally:
+            tracemalloc.stop()
+
     @pytest.mark.parametrize("kind", [bytes, bytearray])
     def test_a_change_does_not_double_the_memory(self, kind):
         spool = make(16 * MIB, piece_size=MIB)
@@ -167,6 +187,30 @@ class TestBeside:
         assert spool.size == 50 * KIB
         permits.release(9)
         spool.complete()
+        spool.close()
+
+    def test_a_change_comes_after_the_bytes_that_are_being_written(self, monkeypatch):
+        main, is_waited_for = threading.current_thread(), threading.Event()
+        write, wait = TemporaryFile.write, Task.wait
+
+        def write_late(file, offset, view):
+            assert threading.current_thread() is main or is_waited_for.wait(20)
+            write(file, offset, view)
+
+        def note_wait(task):
+            if task is writing:
+                is_waited_for.set()
+            wait(task)
+
+        monkeypatch.setattr(TemporaryFile, "write", write_late)
+        monkeypatch.setattr(Task, "wait", note_wait)
+        spool = make(0)
+        spool.append(memoryview(DATA)[: 30 * KIB])
+        writing = spool._writing
+        spool.replace(0, memoryview(b"new"))
+        is_waited_for.set()
+        spool.complete()
+        assert read(spool, 0, 30 * KIB) == b"new" + DATA[3 : 30 * KIB]
         spool.close()
 
     def test_the_sha1_is_computed_while_the_writer_writes(self, monkeypatch):
