@@ -9,7 +9,7 @@ import socket
 import ssl
 
 import urllib3
-from urllib3.util.ssl_match_hostname import CertificateError
+from urllib3.connection import CertificateError  # type: ignore[attr-defined]
 
 from cosv4fs.api.proxies import Proxy, through
 from cosv4fs.api.request import Request
@@ -96,7 +96,7 @@ def _no_reply(causes: list[BaseException], host: str) -> tuple[int, str]:
 def _tls_problem(causes: list[BaseException], host: str) -> str | None:
     """Return what is wrong with a certificate, or with the scheme of a URL, and what to do; None if it is neither."""
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
             return _certificate_problem(cause, host)
         if isinstance(cause, CertificateError):
             # urllib3 1 compares host names itself

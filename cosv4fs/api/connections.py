@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import urllib3
-from urllib3.util.ssl_match_hostname import CertificateError
+from urllib3.connection import CertificateError  # type: ignore[attr-defined]
 from urllib3.util.wait import wait_for_read
 
 from cosv4fs.api.proxies import Proxy
