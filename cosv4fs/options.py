@@ -459,7 +459,7 @@ OPTIONS = (
     Option(
         "verify_downloads", _words("known", "always", "never"),
         "Whether whole objects are compared with their SHA-1 after reading: ``known`` if it is cached, ``always`` at "
-        "the price of up to one more request per object, ``never``; takes a second of processor time per GB.",
+        "the price of up to one more request per object, ``never``; takes half a second of processor time per GB.",
         default="known",
         refused={CDCS.name: "the service has no checksum that holds for every object"},
     ),

@@ -27,6 +27,7 @@ from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.runtime import HasRuntime
 from cosv4fs.transfer.download import zeroed
+from cosv4fs.transfer.hashing import ReadHash
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.readahead import ReadAhead
 from cosv4fs.transfer.versions import VersionGuard, check_content
@@ -61,7 +62,8 @@ class _Content:
         self.size = size
         self._guard = VersionGuard(path, size, self.status)
         self.sha: str | None = fs.runtime.files.expected_sha1(path)
-        self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
+        # of a small object, `fill` compares it
+        self.read_hash = None if self.sha is None else ReadHash(size, fs.runtime.uploader.pool)
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -89,26 +91,21 @@ class _Content:
             raise
         if self.sha is not None and len(view) == self.size:
             # a small object is fetched completely, and can be checked here whatever the order of reads
-            self._compare(hashlib.sha1(view, usedforsecurity=False))
+            self._compare(hashlib.sha1(view, usedforsecurity=False).hexdigest())
             self.sha = None
 
-    def check(self, offset: int, data: bytes) -> None:
-        """Hash bytes that were read at an offset, and compare the SHA-1 of all after the last; raise EIO if it differs.
+    def check(self, stop: int) -> None:
+        """Compare the SHA-1 when everything was read in order, and the last byte just now; raise EIO if it differs.
 
-        A reader that skips bytes is not checked until it starts at the beginning again.
+        A reader that skips bytes is not checked until it starts at the beginning again. Until then, too, every read of
+        the last byte raises the error once more.
         """
-        if offset == 0 and self._hashed != 0:
-            self._digest, self._hashed = hashlib.sha1(usedforsecurity=False), 0
-        if not offset <= self._hashed < offset + len(data):
-            return
-        self._digest.update(memoryview(data)[self._hashed - offset :])
-        self._hashed = offset + len(data)
-        if self._hashed == self.size:
-            self._compare(self._digest)
+        if self.sha is not None and self.read_hash is not None and stop == self.size and self.read_hash.is_complete:
+            self._compare(self.read_hash.hexdigest())
 
-    def _compare(self, digest: hashlib._Hash) -> None:
+    def _compare(self, found: str) -> None:
         if self.sha is not None:
-            check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, digest.hexdigest())
+            check_content(self._fs.runtime.client, self._bucket, self._key, self.sha, found)
 
     def _fetch_version(self, start: int, view: memoryview) -> None:
         """Fill `view` from the version of the object that was opened."""
@@ -296,6 +293,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         content, options = self._content, self._cache_options
         if self._cache_type == ReadAhead.name:
             pool = self.fs.runtime.uploader.pool
+            options = {"read_hash": content.read_hash, **options}
             return ReadAhead(self.blocksize, content.fetch, content.fill, content.size, pool, **options)
         return caches[self._cache_type](self.blocksize, content.fetch, content.size, **options)
 
@@ -305,6 +303,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             self._pid = os.getpid()
             self._lock = threading.RLock()
             if not self.closed:
+                if self._content.read_hash is not None:
+                    self._content.read_hash.resume()
                 self.cache = self._new_cache()
         return self._lock
 
@@ -314,8 +314,9 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         Raises
         ------
         OSError
-            EIO if the object was read sequentially to its end and its SHA-1 differs; ESTALE if it was replaced after
-            it was opened. The position is unchanged.
+            EIO if the object was read sequentially to its end and its SHA-1 differs, also when its end is read again,
+            until it is read from the beginning; ESTALE if it was replaced after it was opened. The position is
+            unchanged.
         ValueError
             The file is closed.
         """
@@ -451,9 +452,23 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             data = self._cached(start, stop)
         # a cache that was closed meanwhile may have returned anything
         self._refuse_closed()
-        if self._content.sha is not None:
-            self._content.check(start, data)
+        self._check(start, data)
         return data
+
+    def _check(self, start: int, data: bytes) -> None:
+        content = self._content
+        if content.read_hash is not None and not isinstance(self.cache, ReadAhead):
+            content.read_hash.take(start, [memoryview(data)])
+        try:
+            content.check(start + len(data))
+        except OSError:
+            self._refuse_closed()
+            # a reader that starts again gets what the service sends then
+            self._set_window(_Window(start))
+            if hasattr(self.cache, "close"):
+                self.cache.close()
+            self.cache = self._new_cache()
+            raise
 
     def _renew(self) -> None:
         """Switch to the current version of the object."""

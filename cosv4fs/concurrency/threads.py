@@ -41,6 +41,11 @@ class Threads:
         """Whether the calling thread is of the same level."""
         return getattr(_worker, "level", None) == self._level
 
+    @property
+    def has_idle(self) -> bool:
+        """Whether a thread has nothing to do."""
+        return bool(self._idle)
+
     def submit(self, task: Task) -> None:
         """Have a thread run a task."""
         self._queue.put(task)

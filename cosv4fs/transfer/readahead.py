@@ -14,6 +14,7 @@ from functools import partial
 from fsspec.caching import BaseCache
 
 from cosv4fs.concurrency import Pool, Task, TaskGroup, cancellation
+from cosv4fs.transfer.hashing import ReadHash
 from cosv4fs.transfer.plan import ranges
 
 _LEAST = 1024 * 1024
@@ -39,7 +40,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     `fill` fills memory with the bytes from an offset on, in several threads of `pool` at once. Ranges have `blocksize`
     bytes; objects up to this size are fetched whole. `fetch` returns the bytes between two offsets: it is the `fetcher`
-    that fsspec takes over when it puts another cache in the place of this one. Reading begins at `position`.
+    that fsspec takes over when it puts another cache in the place of this one. Reading begins at `position`. A
+    `read_hash` takes what is read of objects with several ranges.
     """
 
     name = "parallel"
@@ -52,8 +54,10 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         size: int,
         pool: Pool,
         position: int = 0,
+        read_hash: ReadHash | None = None,
     ) -> None:
         super().__init__(blocksize, fetch, size)
+        self._hash = read_hash
         self._fill = fill
         self._pool, self._buffers = pool, pool.buffers
         self._group = TaskGroup(pool)
@@ -117,8 +121,14 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if fetched.stop > start if sequential else allowed >= 0:
                 kept.insert(0, fetched)
             elif fetched.done.is_done:
-                self._buffers.give_back(fetched.memory)
+                self._drop(fetched)
         self._ranges = kept
+
+    def _drop(self, fetched: _FetchedRange) -> None:
+        if self._hash is None:
+            self._buffers.give_back(fetched.memory)
+        else:
+            self._hash.give_back(fetched.memory, fetched.stop)
 
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
@@ -171,8 +181,9 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
 
     def _collect(self, start: int, stop: int) -> bytes:
         views: list[memoryview] = []
-        while start < stop:
-            fetched = self._at(start)
+        position = start
+        while position < stop:
+            fetched = self._at(position)
             if fetched is None:
                 # another thread has closed the file
                 raise ValueError("the read-ahead is closed")
@@ -185,6 +196,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
                 del fetched
                 raise
             end = min(stop, fetched.stop)
-            views.append(fetched.view(start, end))
-            start = end
+            views.append(fetched.view(position, end))
+            position = end
+        if self._hash is not None:
+            self._hash.take(start, views)
         return b"".join(views)

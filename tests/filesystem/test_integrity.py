@@ -2,6 +2,7 @@
 
 import errno
 import io
+from functools import partial
 
 import fsspec
 import pytest
@@ -159,6 +160,37 @@ class TestReader:
         assert file.read(300_000) == DATA[500:300_500]
         with pytest.raises(OSError, match="SHA-1"):
             file.read()
+
+    @pytest.mark.parametrize("cache_type", ["parallel", "readahead"])
+    @pytest.mark.parametrize("name", ["read", "readline"])
+    def test_reading_on_after_the_error_raises_it_again(self, emulator, make_fs, second, cache_type, name):
+        data = DATA.replace(b"\n", b"-")
+        second.pipe_file(PATH, data)
+        with make_fs().open(PATH, "rb", cache_type=cache_type, block_size=64 * KIB) as file:
+            read = partial(getattr(file, name), 70_000)
+            corrupt(emulator)
+            with pytest.raises(OSError, match="SHA-1"):
+                list(iter(read, b""))
+            position = file.tell()
+            assert 0 < position < len(data)
+            for target in (position, position, position + 1, 5):
+                file.seek(target)
+                with pytest.raises(OSError, match="SHA-1"):
+                    file.read()
+                assert file.tell() == target
+            file.seek(0)
+            # what was fetched before is not used again
+            assert b"".join(iter(read, b"")) == data
+
+    def test_bytes_of_a_failed_read_are_not_kept_for_the_next(self, emulator, make_fs, second):
+        second.pipe_file(PATH, DATA[:100_000])
+        with make_fs().open(PATH, "rb", block_size=64 * KIB) as file:
+            corrupt(emulator)
+            file.read(1000)
+            with pytest.raises(OSError, match="SHA-1"):
+                file.read()
+            file.seek(0)
+            assert file.read() == DATA[:100_000]
 
     def test_from_the_beginning_once_more(self, file):
         file.seek(700_000)

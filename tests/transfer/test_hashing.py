@@ -2,14 +2,16 @@
 
 import hashlib
 import threading
+import time
 from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosv4fs.concurrency import Pool, TaskGroup, cancellation
-from cosv4fs.transfer.hashing import ContentHash
+from cosv4fs.concurrency import Pool, Task, TaskGroup, cancellation
+from cosv4fs.transfer import hashing
+from cosv4fs.transfer.hashing import ContentHash, ReadHash
 from tests.support import KIB, MIB, content
 
 DATA = content(3 * MIB + 5)
@@ -91,6 +93,16 @@ class TestDigest:
         hashed.add(0, memoryview(b"abc"))
         with pytest.raises(ValueError, match="3 bytes were hashed of a content of 2"):
             hashed.hexdigest(2)
+
+    @pytest.mark.parametrize("offset", [1, 5])
+    def test_a_piece_that_was_never_offered(self, hashed, offset):
+        hashed.offer(0, memoryview(b"a"))
+        hashed.offer(offset, memoryview(b"b"))
+        if offset == 1:
+            assert hashed.hexdigest(2) == sha1(b"ab")
+            return
+        with pytest.raises(ValueError, match="no piece was offered at 1"):
+            hashed.hexdigest(6)
 
     @given(st.lists(st.integers(0, 40), max_size=12).flatmap(lambda sizes: st.tuples(st.just(sizes), st.randoms())))
     @settings(max_examples=60, deadline=None)
@@ -220,3 +232,118 @@ class TestEnd:
         hashed.stop()
         with pytest.raises(InterruptedError):
             hashed.hexdigest(2)
+
+
+class TestReading:
+    @pytest.fixture
+    def pool(self):
+        return Pool(2, "test")
+
+    @pytest.fixture
+    def busy(self, pool):
+        """Give the other threads something to do, although one seems to have nothing."""
+        over = threading.Event()
+        for _ in range(2):
+            pool.threads.submit(Task(partial(over.wait, 20)))
+        pool.threads._idle[0] = None
+        yield
+        over.set()
+
+    @pytest.fixture
+    def idle(self, pool):
+        """Let a thread have nothing to do."""
+        pool.threads.submit(Task(bool))
+        patience = time.monotonic() + 20
+        while not pool.threads.has_idle and time.monotonic() < patience:
+            time.sleep(0.001)
+
+    @pytest.fixture(autouse=True)
+    def small_steps(self, monkeypatch):
+        monkeypatch.setattr(hashing, "_HAND_OVER", PIECE)
+        monkeypatch.setattr("cosv4fs.concurrency.buffers._REUSE_FROM", 1)
+
+    @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30)), max_size=15))
+    @settings(max_examples=60, deadline=None)
+    def test_counts_what_is_read_in_order(self, reads):
+        read_hash, taken = ReadHash(50, Pool(2, "test")), 0
+        for start, length in reads:
+            read_hash.take(start, [memoryview(DATA)[start : min(50, start + length)]])
+            taken = 0 if start == 0 else taken
+            taken = max(taken, min(50, start + length)) if start <= taken else taken
+            assert read_hash.is_complete == (taken == 50)
+        # what was read already, and the rest in two views
+        read_hash.take(taken // 2, [memoryview(DATA)[taken // 2 : 45], memoryview(DATA)[45:50]][taken // 90 :])
+        assert read_hash.hexdigest() == sha1(DATA[:50])
+
+    @pytest.mark.usefixtures("idle")
+    def test_another_thread_hashes(self, pool, monkeypatch):
+        hash_next, by = ContentHash._hash_next, []
+
+        def note(content):
+            by.append(threading.get_ident())
+            hash_next(content)
+
+        monkeypatch.setattr(ContentHash, "_hash_next", note)
+        read_hash, patience = ReadHash(len(DATA), pool), time.monotonic() + 20
+        for offset, view in pieces(PIECE // 2):
+            read_hash.take(offset, [view])
+            while read_hash._task is not None and not (read_hash._task.is_done and pool.threads.has_idle):
+                assert time.monotonic() < patience
+                time.sleep(0.0001)
+        assert len(by) >= 40
+        assert threading.get_ident() not in by
+        assert read_hash.hexdigest() == sha1()
+
+    def test_the_reader_does_while_no_other_thread_is_idle(self, pool):
+        read_hash = ReadHash(len(DATA), pool)
+        read_hash.take(0, [memoryview(DATA)[:PIECE]])
+        assert read_hash._content.hashed == PIECE
+
+    @pytest.mark.usefixtures("busy")
+    def test_the_reader_does_where_no_other_thread_can(self, pool):
+        read_hash = ReadHash(len(DATA), pool)
+        for offset, view in pieces():
+            read_hash.take(offset, [view])
+        assert read_hash.hexdigest() == sha1()
+
+    def test_memory_is_used_again_only_when_it_is_hashed(self, pool, monkeypatch):
+        # as if another thread took its time
+        monkeypatch.setattr(ReadHash, "_go_on", lambda _: None)
+        read_hash = ReadHash(len(DATA), pool)
+        for number, (offset, view) in enumerate(pieces()):
+            memory = pool.buffers.borrow(len(view))
+            memory[: len(view)] = view
+            read_hash.take(offset, [memoryview(memory)[: len(view)]])
+            read_hash.give_back(memory, offset + len(view))
+            assert len(read_hash._left) <= hashing._MOST_LEFT
+            if number < hashing._MOST_LEFT:
+                assert pool.buffers._idle == []
+        assert read_hash.hexdigest() == sha1()
+
+    def test_memory_of_what_does_not_count_is_used_again_at_once(self, pool):
+        read_hash = ReadHash(len(DATA), pool)
+        read_hash.give_back(bytearray(PIECE), 5 * PIECE)
+        assert len(pool.buffers._idle) == 1
+
+    @pytest.mark.usefixtures("busy")
+    def test_goes_on_after_an_interrupt(self, pool, monkeypatch):
+        read_hash = ReadHash(len(DATA), pool)
+        read_hash.take(0, [view for _, view in pieces()])
+
+        def interrupted(content):
+            content._offered.clear()
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(ContentHash, "_hash_next", interrupted)
+            read_hash.hexdigest()
+        assert read_hash.hexdigest() == sha1()
+
+    @pytest.mark.usefixtures("busy")
+    def test_goes_on_in_a_process_without_the_thread_that_hashes(self, pool):
+        read_hash = ReadHash(len(DATA), pool)
+        read_hash.take(0, [view for _, view in pieces()])
+        read_hash._content._turn.acquire()
+        read_hash._content._offered.pop(0)
+        read_hash.resume()
+        assert read_hash.hexdigest() == sha1()
