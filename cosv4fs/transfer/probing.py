@@ -76,6 +76,8 @@ def learn_slice_sha(client: CosV4Client, bucket: str, answer: Literal["real", "a
 
 def _probe(client: CosV4Client, target: Target, declared: int) -> None:
     """Upload a few bytes to a hidden sibling, declared as so many, and learn; nothing after a transient error."""
+    # threads that waited for one that was interrupted: there is nothing to clean up
+    cancellation.check()
     bucket, sibling = target.bucket, paths.sibling(parent_key(target.key) + "probe")
     status, answer = None, "no"
     try:

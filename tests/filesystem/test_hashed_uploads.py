@@ -248,11 +248,12 @@ class TestTick:
 
         monkeypatch.setattr(os, "fstat", fstat)
 
-    def test_a_mixture_is_not_published(self, fs, emulator, local, check):
+    def test_a_mixture_is_not_published(self, make_fs, emulator, local, check):
         def change():
             with local.open("r+b") as file:
                 file.write(DATA[::-1])
 
+        fs = make_fs(max_concurrency=1)
         fs.pipe_file(PATH, b"old")
         emulator.faults.add(op="upload_slice_data", nth=3, times=1, action=Do(change))
         with pytest.raises(OSError, match="SHA-1") as caught:
@@ -395,6 +396,13 @@ class TestQuestion:
         assert told(fs) is None
         assert fs.client.quirks.finish_size == {}
         assert emulator.count()["upload_slice_init"] == 1
+
+    def test_an_interrupted_thread_asks_nothing(self, fs, emulator, local):
+        with cancellation.working_for("owner"):
+            cancellation.cancel("owner")
+            with pytest.raises(InterruptedError):
+                fs.put_file(local, PATH)
+        assert emulator.count() == {}
 
     @pytest.mark.parametrize("dialect", [Dialect(finish_size="any", slice_sha="absent")])
     def test_one_question_has_both_answers(self, make_fs, emulator, local):
