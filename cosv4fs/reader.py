@@ -462,8 +462,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         try:
             content.check(start + len(data))
         except OSError:
-            self._refuse_closed()
-            # a reader that starts again gets what the service sends then
+            # a reader that starts again gets what the service sends then; one of a closed file another error
             self._set_window(_Window(start))
             if hasattr(self.cache, "close"):
                 self.cache.close()

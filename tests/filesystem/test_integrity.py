@@ -79,6 +79,19 @@ def test_what_a_read_gets_while_another_thread_closes_is_not_compared(make_fs, s
         file.read()
 
 
+def test_a_difference_is_no_error_of_a_file_that_another_thread_closes(make_fs, second, monkeypatch):
+    second.pipe_file(PATH, DATA)
+    file = make_fs().open(PATH)
+
+    def differ(stop):
+        file.close()
+        raise OSError(errno.EIO, "the memory was used again")
+
+    monkeypatch.setattr(file._content, "check", differ)
+    with pytest.raises(ValueError, match="closed"):
+        file.read()
+
+
 def test_a_tree_is_compared_with_its_listing(emulator, make_fs, second, tmp_path):
     second.pipe_file("test-1250000000/d/x", DATA[:1000])
     corrupt(emulator)
@@ -173,6 +186,8 @@ class TestReader:
                 list(iter(read, b""))
             position = file.tell()
             assert 0 < position < len(data)
+            file.seek(position - 20)
+            assert file.read(10) == data[position - 20 : position - 10]
             for target in (position, position, position + 1, 5):
                 file.seek(target)
                 with pytest.raises(OSError, match="SHA-1"):

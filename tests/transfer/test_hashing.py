@@ -303,7 +303,10 @@ class TestReading:
     def test_the_reader_does_where_no_other_thread_can(self, pool):
         read_hash = ReadHash(len(DATA), pool)
         for offset, view in pieces():
+            # one that takes its time, and one that is idle
+            pool.threads._idle[0] = None
             read_hash.take(offset, [view])
+        assert read_hash._content.hashed == len(DATA)
         assert read_hash.hexdigest() == sha1()
 
     def test_memory_is_used_again_only_when_it_is_hashed(self, pool, monkeypatch):
@@ -347,3 +350,15 @@ class TestReading:
         read_hash._content._offered.pop(0)
         read_hash.resume()
         assert read_hash.hexdigest() == sha1()
+
+
+def test_what_was_hashed_of_an_interrupted_piece_does_not_count(hashed):
+    def interrupted():
+        yield memoryview(b"a")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hashed.add(0, interrupted())
+    resumed = hashed.resumed()
+    resumed.add(0, memoryview(b"ab"))
+    assert resumed.hexdigest(2) == sha1(b"ab")

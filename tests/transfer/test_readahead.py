@@ -1,6 +1,7 @@
 """Read-ahead: the right bytes for any way of reading, several ranges at once, little memory."""
 
 import errno
+import hashlib
 import threading
 import time
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Pool, Task
 from cosv4fs.transfer import readahead
+from cosv4fs.transfer.hashing import ReadHash
 from cosv4fs.transfer.readahead import ReadAhead
 from tests.support import content
 
@@ -79,7 +81,7 @@ def test_in_order_every_byte_is_fetched_once():
 
 def test_a_large_read_opens_the_whole_window_and_small_ones_do_by_and_by(monkeypatch):
     monkeypatch.setattr(readahead, "_BULK", 50)
-    small, large = Remote(), Remote()
+    small, large = Remote(pool=Pool(4, "test")), Remote(pool=Pool(4, "test"))
     small.cache._fetch(0, 49)
     large.cache._fetch(0, 50)
     assert small.held() == 2 * BLOCK
@@ -200,6 +202,17 @@ def test_memory_that_was_given_back_is_not_read_any_more():
     for start in range(0, 2000, 35):
         assert first.cache._fetch(start, start + 35) == DATA[start : start + 35]
         assert second.cache._fetch(start, start + 35) == DATA[::-1][start : start + 35]
+
+
+def test_memory_is_not_used_again_before_it_is_hashed(monkeypatch):
+    monkeypatch.setattr("cosv4fs.concurrency.buffers._REUSE_FROM", 1)
+    # as if another thread took its time
+    monkeypatch.setattr(ReadHash, "_go_on", lambda _: None)
+    remote = Remote(pool=Pool(2, "test"))
+    remote.cache._hash = read_hash = ReadHash(len(DATA), remote.cache._pool)
+    for start in range(0, len(DATA), 35):
+        remote.cache._fetch(start, start + 35)
+    assert read_hash.hexdigest() == hashlib.sha1(DATA).hexdigest()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
