@@ -318,7 +318,8 @@ class KeepingServer(RawServer):
                         connection.settimeout(10)
                         with contextlib.suppress(TimeoutError):
                             connection.recv(1, socket.MSG_PEEK)
-                        connection.settimeout(None)
+                            # else the connection ends after another wait: a client that never gives up goes on
+                            connection.settimeout(None)
 
 
 def http_reply(body=b"", status="200 OK", headers=(), length=None):

@@ -197,12 +197,9 @@ class Response(http.client.HTTPResponse):
 
     def _read_rest(self, connection: Any) -> None:
         if connection.sock is not None and (self.length is None or self.length <= _REST):
-            try:
+            with suppress(*FAULTS):
                 connection.sock.settimeout(_REST_SECONDS)
                 self.read(_REST + 1)
-            except FAULTS:
-                # http.client may have closed the reply, but where the next one begins is not known
-                self.will_close = True
 
     def close(self) -> None:
         """Close the reply, and its connection, unless that was released."""
