@@ -21,6 +21,7 @@ from cosv4fs import paths
 from cosv4fs.api import Version
 from cosv4fs.api.download import changed_error
 from cosv4fs.attributes import Attributes, attributes_in
+from cosv4fs.concurrency import cancellation
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
@@ -461,7 +462,10 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             content.read_hash.take(start, [memoryview(data)])
         try:
             content.check(start + len(data))
-        except OSError:
+        except OSError as error:
+            if cancellation.is_cancellation(error):
+                # what was read is not hashed yet
+                raise
             # a reader that starts again gets what the service sends then; one of a closed file another error
             self._set_window(_Window(start))
             if hasattr(self.cache, "close"):

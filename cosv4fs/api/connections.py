@@ -415,7 +415,6 @@ class Connections:
         connection = self._pool._new_conn()
         connection.is_unused = True
         try:
-            cancellation.register(connection)
             self._connect(connection, timeout)
         except BaseException:
             connection.close()
@@ -423,6 +422,7 @@ class Connections:
         self._pool._put_conn(connection)
 
     def _connect(self, connection: Any, timeout: Timeout) -> None:
+        cancellation.register(connection)
         connection.timeout = timeout.connect
         try:
             if self._tunnels:

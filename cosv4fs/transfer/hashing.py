@@ -194,12 +194,14 @@ class ReadHash:
         self._begin_again()
 
     def _begin_again(self) -> None:
+        # nothing counts before the end of this: an interrupt may come at any step
+        self._taken = self._size + 1
         self._content = ContentHash()
         self._task: Task | None = None
-        self._taken = 0
         # what may not be hashed yet
         self._pieces: deque[tuple[int, memoryview]] = deque()
         self._left: deque[tuple[int, bytearray]] = deque()
+        self._taken = 0
 
     @property
     def is_complete(self) -> bool:
@@ -251,6 +253,9 @@ class ReadHash:
 
     def resume(self) -> None:
         """Offer what is not hashed once more: after an interrupt, or in a forked child, which has no other threads."""
+        while self._pieces and self._pieces[-1][0] >= self._taken:
+            # the interrupt came before it counted, and the repeated read has other borders
+            self._pieces.pop()
         self._content, self._task = self._content.resumed(), None
         for start, view in self._pieces:
             self._content.offer(start, view)

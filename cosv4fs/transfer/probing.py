@@ -2,8 +2,8 @@
 
 The first is whether an upload may be finished with another size than it was opened with (cos.md#finish-size). Where it
 may, objects of unknown size are sent while they are written. The second is whether the service computes the SHA-1 of
-what came in slices, and tells it (cos.md#stat-sha). Where it does, content is hashed while it is sent. The answers
-decide speed only: what was sent is verified before it is published.
+what came in slices, and tells it (cos.md#stat-sha). Where it does, content is hashed while it is sent. What was sent is
+verified before it is published: by its SHA-1 or, if it was streamed to a bucket that tells none, by its size alone.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +31,8 @@ class _FetchedRange:
     stop: int
     memory: bytearray
     done: Task
+    lent: list[bytearray]
+    """The memory until it is given back; an interrupt or another thread that closes must not do that once more."""
 
     def view(self, start: int, stop: int) -> memoryview:
         return memoryview(self.memory)[start - self.start : stop - self.start]
@@ -80,7 +83,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         while self._ranges:
             fetched = self._ranges.pop()
             if fetched.done.is_done:
-                self._buffers.give_back(fetched.memory)
+                with suppress(IndexError):
+                    self._buffers.give_back(fetched.lent.pop())
 
     def lose(self) -> None:
         """Have another thread stop what is being fetched ahead. Safe to call from ``__del__``."""
@@ -116,19 +120,24 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         """Drop what lies behind a sequential reader, and the oldest of what a jumping one left."""
         allowed = self._pool.most * self.blocksize // 2
         kept: list[_FetchedRange] = []
+        dropped: list[_FetchedRange] = []
         for fetched in reversed(self._ranges):
             allowed -= fetched.stop - fetched.start
             if fetched.stop > start if sequential else allowed >= 0:
                 kept.insert(0, fetched)
             elif fetched.done.is_done:
-                self._drop(fetched)
+                dropped.append(fetched)
         self._ranges = kept
+        for fetched in dropped:
+            self._drop(fetched)
 
     def _drop(self, fetched: _FetchedRange) -> None:
-        if self._hash is None:
-            self._buffers.give_back(fetched.memory)
-        else:
-            self._hash.give_back(fetched.memory, fetched.stop)
+        with suppress(IndexError):
+            memory = fetched.lent.pop()
+            if self._hash is None:
+                self._buffers.give_back(memory)
+            else:
+                self._hash.give_back(memory, fetched.stop)
 
     def _cover(self, start: int, stop: int, sequential: bool) -> None:
         """Start fetching what is missing between two offsets."""
@@ -173,7 +182,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             if cancellation.is_cancellation(task.error):
                 # Ctrl-C is for this thread: it does not wait for the range's turn
                 task.wait()
-        self._ranges.append(_FetchedRange(wanted.start, wanted.stop, memory, task))
+        self._ranges.append(_FetchedRange(wanted.start, wanted.stop, memory, task, [memory]))
         return True
 
     def _at(self, position: int) -> _FetchedRange | None:

@@ -107,24 +107,24 @@ class V4Upload(SlicedUpload):
 
     def finish(self, size: int | None = None, sha: str | None = None) -> None:
         """Finish the session, and publish the object unless it is deferred; see `Upload.finish`."""
-        try:
-            self._finish(size, sha)
-        except CosError:
-            if size is not None:
-                learn_finish_size(self._client, self._target.bucket, streams=False)
-            raise
-
-    def _finish(self, size: int | None, sha: str | None) -> None:
-        target = self._target
+        is_unsized = size is not None
         self._size = self._size if size is None else size
         if not self._stored:
-            session = self._opened().session
-            self._client.upload_slice_finish(target.bucket, self._key, session, self._filesize, sha=self._sha)
-            self._session, self._stored = None, True
+            self._finish_session(is_unsized=is_unsized)
         self._sent_sha = sha or self._sent_sha
         self._verify()
         self._set_attributes(self._key)
         self._publish_unless_deferred()
+
+    def _finish_session(self, *, is_unsized: bool) -> None:
+        bucket, session = self._target.bucket, self._opened().session
+        try:
+            self._client.upload_slice_finish(bucket, self._key, session, self._filesize, sha=self._sha)
+        except CosError as error:
+            if is_unsized and not (error.is_transient or cancellation.is_cancellation(error)):
+                learn_finish_size(self._client, bucket, streams=False)
+            raise
+        self._session, self._stored = None, True
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -182,10 +182,13 @@ class V4Upload(SlicedUpload):
         """Verify what cannot be sent again; where the service tells no SHA-1 of it, its size is all there is."""
         if is_whole and told in (None, self._sent_sha):
             return
-        if not is_whole or told_sha1(self._client, self._target, ask=True) != "other":
-            raise make_error(errno.EIO, f"{_UNLIKE}: nothing is published", self._target.path)
-        # another SHA-1 will be told at the target, too
-        self._sent_sha = None
+        if is_whole and told_sha1(self._client, self._target, ask=True) == "other":
+            # it will be at the target, too
+            self._sent_sha = None
+            return
+        # spooled content can be sent again
+        learn_finish_size(self._client, self._target.bucket, streams=False)
+        raise make_error(errno.EIO, f"{_UNLIKE}: nothing is published", self._target.path)
 
     def _start_again(self, reason: str, sha: str | None) -> NoReturn:
         """Remove the sibling and raise ESTALE, so that the content goes to another one, with its SHA-1 if given."""

@@ -109,6 +109,8 @@ def test_create_exception_and_directory(emulator, second):
     with pytest.raises(FileExistsError):
         file.close()
     assert second.cat_file(PATH + "2") == b"faster"
+    # that says nothing about sizes
+    assert fs.client.quirks.finish_size == {BUCKET: "any"}
     with pytest.raises(ZeroDivisionError), fs.open(PATH, "wb") as file:
         file.write(CONTENT)
         raise ZeroDivisionError

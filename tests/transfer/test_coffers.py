@@ -106,9 +106,9 @@ def test_large_parts_wait_in_files(make_vault, soon_doubling, tmp_path, monkeypa
     opened = []
     original = FilePiece.take
 
-    def take(self, view):
+    def take(self, *arguments):
         opened.append(self)
-        return original(self, view)
+        return original(self, *arguments)
 
     monkeypatch.setattr(FilePiece, "take", take)
     vault, data = make_vault(), content(12 * MIB)

@@ -343,6 +343,21 @@ class TestReading:
         assert read_hash.hexdigest() == sha1()
 
     @pytest.mark.usefixtures("busy")
+    def test_a_read_that_was_interrupted_before_it_counted_may_come_again_with_other_borders(self, pool, monkeypatch):
+        read_hash = ReadHash(len(DATA), pool)
+        read_hash.take(0, [memoryview(DATA)[:1]])
+
+        def interrupted(content, offset, view):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(ContentHash, "offer", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read_hash.take(1, [memoryview(DATA)[1:3]])
+        read_hash.take(1, [memoryview(DATA)[1:2], memoryview(DATA)[2:]])
+        assert read_hash.hexdigest() == sha1()
+
+    @pytest.mark.usefixtures("busy")
     def test_goes_on_in_a_process_without_the_thread_that_hashes(self, pool):
         read_hash = ReadHash(len(DATA), pool)
         read_hash.take(0, [view for _, view in pieces()])

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -213,6 +214,29 @@ def test_memory_is_not_used_again_before_it_is_hashed(monkeypatch):
     for start in range(0, len(DATA), 35):
         remote.cache._fetch(start, start + 35)
     assert read_hash.hexdigest() == hashlib.sha1(DATA).hexdigest()
+
+
+def test_memory_is_given_back_once_whatever_interrupts_that(monkeypatch):
+    """Twice would give the same memory to two transfers."""
+    given = []
+    remote = Remote(pool=Pool(2, "test"))
+    monkeypatch.setattr(remote.cache._buffers, "give_back", given.append)
+    remote.cache._hash = read_hash = ReadHash(len(DATA), remote.cache._pool)
+    give_back = read_hash.give_back
+
+    def interrupted(memory, stop):
+        give_back(memory, stop)
+        raise KeyboardInterrupt
+
+    for start in range(0, len(DATA), BLOCK):
+        monkeypatch.setattr(read_hash, "give_back", interrupted)
+        with suppress(KeyboardInterrupt):
+            remote.cache._fetch(start, start + BLOCK)
+        monkeypatch.setattr(read_hash, "give_back", give_back)
+        remote.cache._fetch(start, start + BLOCK)
+    remote.cache.close()
+    assert given
+    assert len({id(memory) for memory in given}) == len(given)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
