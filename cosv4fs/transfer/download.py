@@ -27,6 +27,7 @@ from cosv4fs.localfiles import replacing
 from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.readahead import ReadAhead
+from cosv4fs.transfer.sources import read_at
 from cosv4fs.transfer.versions import VersionGuard, check_content
 
 if TYPE_CHECKING:
@@ -328,17 +329,13 @@ class _OnDisk:
         return self._read(fetched) if self._small is None else self._small
 
     def _read(self, fetched: range) -> Iterator[memoryview]:
-        for step in ranges(fetched.start, fetched.stop, _STEP):
-            cancellation.check()
-            if hasattr(os, "pread"):
-                data = os.pread(self._file.fileno(), len(step), step.start)
-            else:
-                with self._lock:
-                    self._file.seek(step.start)
-                    data = self._file.read(len(step))
-            if len(data) != len(step):
-                raise make_error(errno.EIO, "the file became shorter while it was written", None)
-            yield memoryview(data)
+        with self._buffers.lend(min(len(fetched), _STEP)) as memory:
+            for step in ranges(fetched.start, fetched.stop, _STEP):
+                cancellation.check()
+                view = memory[: len(step)]
+                if read_at(self._file, self._lock, step.start, view) < len(step):
+                    raise make_error(errno.EIO, "the file became shorter while it was written", None)
+                yield view
 
 
 def zeroed(size: int, path: str) -> io.BytesIO:
