@@ -158,7 +158,7 @@ class _Continued:
             raise make_error(errno.ESTALE, text, self._path)
 
     def _is_same(self, now: Info) -> bool:
-        """Return whether the content is that which was copied; where the service tells no SHA-1, it is read again."""
+        """Return whether the content is that which was copied; where the service reports no SHA-1, it is read again."""
         if now.get("sha") is not None:
             return True
         digest = _sha1()

@@ -373,7 +373,7 @@ OPTIONS = (
     ),
     Option(
         "connect_timeout", _seconds(may_be_zero=False),
-        "Limit for connecting, and for each wait until more can be sent.",
+        "Limit for connecting, and for each wait until the server accepts more of a body.",
         default=10.0, unit="seconds",
     ),
     Option(
@@ -393,7 +393,8 @@ OPTIONS = (
     Option("max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12),
     Option(
         "max_requests", _integer(1),
-        "Other requests in flight at once, each with a thread and a connection; far fewer on short links.",
+        "Other requests in flight at once, each with a thread and a connection; on links with low latency far fewer "
+        "are used.",
         default=128,
     ),
     Option(
@@ -426,8 +427,8 @@ OPTIONS = (
     ),
     Option(
         "spool_memory", _integer(),
-        "Memory of a writer that does not know the size of its object; for coffers, the largest part that is kept in "
-        "memory while it is written.",
+        "Memory of a writer that does not know the size of its object; at least `single_upload_limit` is kept. For "
+        "coffers, the largest part that is kept in memory while it is written.",
         default=16 * MIB, unit="bytes",
     ),
     Option(
@@ -437,8 +438,8 @@ OPTIONS = (
     ),
     Option(
         "streaming", _words("auto", "never", "always"),
-        "Whether objects of unknown size beyond `spool_memory` are uploaded while they are written: ``auto`` asks "
-        "each bucket once whether that is possible, ``never`` spools them, ``always`` does not ask.",
+        "Whether objects of unknown size beyond `spool_memory` are uploaded while they are written: ``auto`` probes "
+        "each bucket once to find out whether that is possible, ``never`` spools them, ``always`` skips the probe.",
         default="auto",
         refused={
             V3.name: "the service needs the SHA-1 of the whole object before its first slice",
@@ -447,9 +448,10 @@ OPTIONS = (
     ),
     Option(
         "checksum", _FLAG,
-        "Hash files and memory while they are uploaded in slices, and publish only what the service has stored with "
-        "the same SHA-1; takes half a second of processor time per GB. Where a service turns out to tell no SHA-1, the "
-        "content is hashed first, and the service verifies it. Spooled objects are always hashed.",
+        "Compute the SHA-1 of files and memory while they are uploaded in slices, and publish only if the service "
+        "reports the same; takes half a second of CPU time per GB. Content is hashed first, and verified by the "
+        "service, if the service reports no SHA-1 or a wrong one, or if the file has just changed. Spooled objects are "
+        "always hashed.",
         default=True,
         refused={
             V3.name: "the service always needs the SHA-1 of the whole object",

@@ -96,10 +96,10 @@ class _Content:
             self.sha = None
 
     def check(self, stop: int) -> None:
-        """Compare the SHA-1 when everything was read in order, and the last byte just now; raise EIO if it differs.
+        """Compare the SHA-1 once everything was read in order and this read reached the end; raise EIO if it differs.
 
-        A reader that skips bytes is not checked until it starts at the beginning again. Until then, too, every read of
-        the last byte raises the error once more.
+        Once it differs, every read of the last byte raises the error until the file is read from its beginning. A
+        reader that skipped bytes is not checked until it goes back to the first of them, or to the beginning.
         """
         if self.sha is not None and self.read_hash is not None and stop == self.size and self.read_hash.is_complete:
             self._compare(self.read_hash.hexdigest())
@@ -466,7 +466,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             if cancellation.is_cancellation(error):
                 # what was read is not hashed yet
                 raise
-            # a reader that starts again gets what the service sends then; one of a closed file another error
+            # reading from the beginning fetches everything again; reading a closed file raises another error
             self._set_window(_Window(start))
             if hasattr(self.cache, "close"):
                 self.cache.close()

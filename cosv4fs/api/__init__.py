@@ -3,8 +3,8 @@
 The packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service. They share
 
 * `client` (how an operation runs) and `retry` (when it is repeated, and what a lost reply means);
-* `request`, `transport` (the only module that uses `requests`), `fields` (the values of a reply) and `responses` (which
-  error an unexpected one is);
+* `request`, `connections` (HTTP on sockets), `connection_errors`, `proxies` and `transport` (proxy and TLS decisions);
+* `fields` (the values of a reply) and `responses` (which error an unexpected one is);
 * `download` (ranges) and `paging` (listings);
 * `credentials` and `quirks` (what is learned about a server).
 """

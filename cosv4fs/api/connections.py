@@ -56,7 +56,10 @@ _REST_SECONDS = 1.0
 
 
 class Timeout(NamedTuple):
-    """Seconds for connecting and until a server takes more of a body, and for waiting for the next bytes of a reply."""
+    """Timeouts in seconds.
+
+    `connect` is for connecting and for each wait to send more of a body, `read` for each wait for more of a reply.
+    """
 
     connect: float
     read: float
@@ -294,7 +297,7 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             return response
 
         def is_silent(self) -> bool:
-            """Return whether nothing has come that was not asked for: no end, and no bytes that would be the reply."""
+            """Return whether the idle connection is usable: it is open, and no unexpected bytes have arrived."""
             sock = self.sock
             if sock is None:
                 return False
@@ -309,7 +312,7 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
                 pass
             except OSError:
                 return False
-            # of what came encrypted, only the part is read that was asked for
+            # decrypted bytes may be buffered in the TLS layer
             return not (is_tls and sock.pending()) and not wait_for_read(sock, 0)
 
         def shut_down(self) -> None:
@@ -324,7 +327,7 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
 
 
 def _limit(sock: Any, seconds: float) -> None:
-    """Set the timeout of a socket, which is a system call that lets other threads in, if it is another one."""
+    """Set the timeout of a socket if it differs: the system call lets other threads run."""
     if sock.gettimeout() != seconds:
         sock.settimeout(seconds)
 

@@ -25,7 +25,7 @@ _MEANINGS = {
     "max_list": "entries in the largest page of a listing",
     "serial_upload": "slices are sent one after another",
     "finish_size": "the size that an upload may be finished with, by bucket",
-    "slice_sha": "the SHA-1 that is told of what came in slices, by bucket",
+    "slice_sha": "the SHA-1 that is reported for slices, by bucket",
     "part_etag": "ETags of parts are no MD5",
     "etag_quotes": "a completion needs ETags in quotation marks",
     "clock_offset": "the server's clock compared with this machine's",

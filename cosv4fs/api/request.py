@@ -33,8 +33,7 @@ def check_plain(**texts: str | None) -> None:
 class Body:
     """A request body of known length, in pieces, that can be sent more than once.
 
-    It has a length and an iterator, and neither ``read`` nor ``tell``: so `requests` sends each piece as it is, and can
-    start again for a retry.
+    Iterating yields the pieces without copying them; each iteration starts again, so a retry can send the same body.
     """
 
     def __init__(self, content_type: str, *pieces: bytes | memoryview) -> None:
@@ -62,7 +61,7 @@ class Body:
         return md5_of(self._pieces)
 
     def payload(self) -> bytes | Body:
-        """Return what to hand to `requests`: one bytes object when small, else this body."""
+        """Return the body as the connection sends it: one bytes object if small, else this iterable."""
         if self._length > _JOIN_BELOW:
             return self
         sending.take(self._length)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
@@ -19,7 +19,7 @@ from urllib.parse import quote
 from cosv4fs.api.connections import Response
 from cosv4fs.api.proxies import through
 from cosv4fs.api.request import Request
-from cosv4fs.api.retry import AttemptError, Outage
+from cosv4fs.api.retry import AttemptError
 from cosv4fs.codes import Code, Retry
 from cosv4fs.errors import CosError, Origin, make_error
 
@@ -162,9 +162,8 @@ def unexpected_reply(
     if status < 300 and _is_damaged(body.strip()):
         return _reply_failure(response, error, Retry.YES, outcome_unknown=True)
     failure = status_failure(response, error)
-    note_failure: Callable[[], Outage] | None = getattr(response, "note_failure", None)
-    if not failure.is_final and note_failure is not None:
-        failure.outage = note_failure()
+    if not failure.is_final and response.note_failure is not None:
+        failure.outage = response.note_failure()
     return failure
 
 

@@ -9,11 +9,11 @@ from cosv4fs.concurrency import Pool, TaskGroup
 
 
 def start_connecting(client: Client, pool: Pool, requests: int) -> None:
-    """Begin to open the connections for requests that will follow the next one; never wait for them, nor fail.
+    """Start opening connections for the requests after the next one; neither waits nor fails.
 
-    A handshake takes as long as that request, with TLS twice as long. Each connection is opened in place of a request
-    of the pool: there are never more than its window, and a request that finds none ready waits until one is. A
-    handshake that hangs ends with the option ``connect_timeout``.
+    A handshake takes as long as that request, twice as long with TLS. Each connection uses a permit of the pool, so the
+    window is never exceeded. A handshake that hangs ends after `connect_timeout` and delays the requests that wait for
+    its permit.
 
     Parameters
     ----------

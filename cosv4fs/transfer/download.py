@@ -94,7 +94,7 @@ class Download:
         FileNotFoundError
             There is no such object.
         OSError
-            ESTALE when the object was replaced between two ranges; EIO when its SHA-1 is another.
+            ESTALE if the object was replaced between two ranges; EIO if its SHA-1 differs.
         """
         target = _InMemory(start or 0, stop, self._path)
         self._fetch_all(start, stop, target)
@@ -219,7 +219,7 @@ class Download:
         begin, end = wanted.start, wanted.stop
         fetched = self._client.fetch(self._bucket, self._key, lambda *_: view, begin, end, version, write)
         if fetched.length != len(wanted):
-            raise make_error(errno.EIO, f"only {fetched.length} of {len(wanted)} bytes came", self._path)
+            raise make_error(errno.EIO, f"received only {fetched.length} of {len(wanted)} bytes", self._path)
         if version.is_certain and not fetched.version.is_certain:
             text = "a reply has no ETag, unlike the one before: its version of the object is unknown"
             raise make_error(errno.ESTALE, f"{text}; read it again", self._path)
@@ -353,7 +353,7 @@ def zeroed(size: int, path: str) -> io.BytesIO:
         # `bytes` asks the system for zeros, `bytearray` and a seek in the buffer would write them
         return io.BytesIO(bytes(size))
     except (MemoryError, OverflowError):
-        raise make_error(errno.ENOMEM, f"there is no memory for {size} bytes: read ranges", path) from None
+        raise make_error(errno.ENOMEM, f"not enough memory for {size} bytes: read ranges instead", path) from None
 
 
 def _write_all(sink: SupportsWrite[memoryview], data: memoryview, path: str) -> None:
@@ -363,5 +363,5 @@ def _write_all(sink: SupportsWrite[memoryview], data: memoryview, path: str) -> 
         if not isinstance(count, int):
             return
         if count <= 0:
-            raise make_error(errno.EIO, "what the file is written to takes no more", path)
+            raise make_error(errno.EIO, "the output accepts no more data", path)
         data = data[count:]

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _HAND_OVER = 4 * 1024 * 1024
-"""Bytes for which it is worth waking another thread."""
+"""Bytes from which waking another thread pays off."""
 
 _MOST_LEFT = 2
-"""Buffers that may be kept until they are hashed."""
+"""Buffers that wait to be hashed before they are reused."""
 
 
 class ContentHash:
     """The SHA-1 of content that is offered in pieces, in any order and by any threads.
 
-    Whoever offers a piece keeps its memory until `wait_for` has returned. To let nobody wait for a piece that will
-    never come, use the object as a context inside that of the tasks: an error stops it before the tasks are waited for.
+    The memory of a piece must stay unchanged until `wait_for` returns. Enter the object after the `TaskGroup` whose
+    tasks use it: if the block fails, waiting tasks then end before the group waits for them.
 
     >>> content = ContentHash()
     >>> content.add(5, memoryview(b" world"))
@@ -77,12 +77,12 @@ class ContentHash:
         self.hash_offered()
 
     def offer(self, offset: int, content: memoryview | Iterable[memoryview]) -> None:
-        """Offer a piece as `add` does, and have another thread hash it."""
+        """Offer a piece without hashing it; `hash_offered`, in any thread, does that later."""
         self._offered[offset] = content
 
     def hash_offered(self) -> None:
         """Hash what is next in order and offered, unless another thread does."""
-        # asked again after each turn: a thread that found it taken has left its piece to this one
+        # check again after each turn: a thread that found the lock taken has left its piece to this one
         while self.hashed in self._offered and self._turn.acquire(blocking=False):
             try:
                 self._hash_next()
@@ -177,9 +177,9 @@ class ContentHash:
 
 
 class ReadHash:
-    """The SHA-1 of an object that is read in order; what is read besides, before or behind, does not count.
+    """The SHA-1 of an object that is read in order; bytes read out of order do not count.
 
-    Another thread hashes what was read while the reader uses it. Reading at offset 0 begins again.
+    Another thread hashes what was read while the reader uses it. A read at offset 0 starts over.
 
     Parameters
     ----------
@@ -209,7 +209,15 @@ class ReadHash:
         return self._taken == self._size
 
     def take(self, start: int, views: Iterable[memoryview]) -> None:
-        """Take what was read at an offset, and what follows it. The memory must not change until it is hashed."""
+        """Take what was read, in order or not.
+
+        Parameters
+        ----------
+        start : int
+            Where it begins, in bytes.
+        views : iterable of memoryview
+            What was read there, and what follows it; the memory must not change until it is hashed.
+        """
         if start == 0 and self._taken:
             self._begin_again()
         with self._resumable():
@@ -238,7 +246,7 @@ class ReadHash:
             threads.submit(self._task)
 
     def give_back(self, memory: bytearray, stop: int) -> None:
-        """Give memory of the pool back, which has bytes before `stop`, once those that were taken are hashed."""
+        """Return a buffer, which ends at offset `stop`, to the pool once its bytes are hashed."""
         with self._resumable():
             self._left.append((min(stop, self._taken), memory))
             if len(self._left) > _MOST_LEFT:
@@ -247,7 +255,13 @@ class ReadHash:
                 self._pool.buffers.give_back(self._left.popleft()[1])
 
     def hexdigest(self) -> str:
-        """Return the SHA-1 of the object, which is complete, in hex; hash the rest."""
+        """Return the SHA-1 of the object, which is complete, in hex; hash the rest.
+
+        Raises
+        ------
+        InterruptedError
+            EINTR: the calling thread was cancelled.
+        """
         with self._resumable():
             return self._content.hexdigest(self._size)
 

@@ -1,9 +1,9 @@
-"""What a bucket is asked by uploading a few bytes: two disputed points that decide how uploads are fastest.
+"""Probing a bucket by a small upload: two disputed points that decide which way to upload is fastest.
 
-The first is whether an upload may be finished with another size than it was opened with (cos.md#finish-size). Where it
-may, objects of unknown size are sent while they are written. The second is whether the service computes the SHA-1 of
-what came in slices, and tells it (cos.md#stat-sha). Where it does, content is hashed while it is sent. What was sent is
-verified before it is published: by its SHA-1 or, if it was streamed to a bucket that tells none, by its size alone.
+The first is whether an upload may be finished with another size than it was opened with (cos.md#finish-size). If so,
+objects of unknown size are sent while they are written. The second is whether the service computes and reports the
+SHA-1 of what came in slices (cos.md#stat-sha). If so, content is hashed while it is sent. What was sent is verified
+before it is published: by its SHA-1 or, if it was streamed to a bucket that reports none, by its size alone.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def allows_streaming(client: CosV4Client, target: Target) -> bool:
     mode = client.config.streaming
     if mode != "auto":
         return mode == "always"
-    # threads that write at the same time wait for one answer
+    # threads that write at the same time wait for one result
     with client.quirks.probing:
         if target.bucket not in client.quirks.finish_size:
             _probe(client, target, DECLARED_SIZE)
-    # where another SHA-1 is told, only what was opened with its own can be verified, now and by readers
+    # where another SHA-1 is reported, only what was opened with its own can be verified, now and by readers
     is_misleading = client.quirks.slice_sha.get(target.bucket) == "other"
     return client.quirks.finish_size.get(target.bucket) == "any" and not is_misleading
 
 
 def told_sha1(client: CosV4Client, target: Target, *, ask: bool) -> Literal["real", "absent", "other"] | None:
-    """Return which SHA-1 the service tells of what came in slices; None while that is unknown.
+    """Return which SHA-1 the service reports for what came in slices; None while that is unknown.
 
     With `ask`, a bucket is probed the first time. Otherwise the upload itself shows it.
     """
@@ -55,7 +55,7 @@ def told_sha1(client: CosV4Client, target: Target, *, ask: bool) -> Literal["rea
 
 
 def stored_status(client: CosV4Client, bucket: str, key: str) -> PathStatus:
-    """Return the status of what was uploaded in slices; learn that no SHA-1 is told where the question is refused."""
+    """Return the status of what was uploaded in slices; learn that no SHA-1 is reported if the request is refused."""
     try:
         return client.stat(bucket, key)
     except CosPermissionError:
@@ -70,7 +70,7 @@ def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> Non
 
 
 def learn_slice_sha(client: CosV4Client, bucket: str, answer: Literal["real", "absent", "other"]) -> None:
-    """Record which SHA-1 the service tells of what came in slices."""
+    """Record which SHA-1 the service reports for what came in slices."""
     client.quirks.learn(slice_sha={**client.quirks.slice_sha, bucket: answer})
 
 

@@ -1,7 +1,7 @@
 """Read-ahead for ``open(path, "rb")``: fetching overlaps with reading, several ranges at once, in bounded memory.
 
 Small objects come whole. In larger ones, reads that follow one another open a window of ranges, up to the number of
-transfers: large reads at once, small ones by and by. Reads that jump about fetch what they ask for, and little more.
+transfers: large reads at once, small ones gradually. Random reads fetch little more than they need.
 """
 
 from __future__ import annotations
@@ -41,10 +41,23 @@ class _FetchedRange:
 class ReadAhead(BaseCache):  # type: ignore[misc]
     """A cache as fsspec's files use them: `_fetch` returns the bytes of a range.
 
-    `fill` fills memory with the bytes from an offset on, in several threads of `pool` at once. Ranges have `blocksize`
-    bytes; objects up to this size are fetched whole. `fetch` returns the bytes between two offsets: it is the `fetcher`
-    that fsspec takes over when it puts another cache in the place of this one. Reading begins at `position`. A
-    `read_hash` takes what is read of objects with several ranges.
+    Parameters
+    ----------
+    blocksize : int
+        Bytes of a range; objects up to this size are fetched whole.
+    fetch : callable
+        Returns the bytes between two offsets: the `fetcher` that fsspec takes over when it puts another cache in the
+        place of this one.
+    fill : callable
+        Fills memory with the bytes from an offset on; called in several threads of `pool` at once.
+    size : int
+        Bytes of the object.
+    pool : Pool
+        Runs `fill`, and lends memory.
+    position : int
+        Offset where reading begins, in bytes.
+    read_hash : ReadHash, optional
+        Takes what is read of objects with several ranges.
     """
 
     name = "parallel"
@@ -73,7 +86,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended. No read may use the cache any more.
 
-        Its memory is used again: what a read in another thread gets meanwhile is not the object's content.
+        The memory is reused at once, so the result of a concurrent read must be discarded.
         """
         self._group.stop(cancel_running=True)
         if self.size <= self.blocksize and not self._whole:

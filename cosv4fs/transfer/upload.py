@@ -32,8 +32,8 @@ _log = logging.getLogger("cosv4fs")
 Progress = Callable[[int], None]
 
 _RECOVERIES = 2
-"""How often a refused session is recovered: by sending in order, then by starting again on another sibling."""
-
+"""How often an upload is recovered: a refused session is continued in order; content that was lost, or stored
+differently, is sent again to another sibling."""
 
 _STEP = 4 * MIB
 """Bytes of an object and its source that are compared at once, at most."""

@@ -38,11 +38,11 @@ from cosv4fs.transfer.target import discard_sibling
 _log = logging.getLogger("cosv4fs")
 
 _ASK_ABOVE = 1024 * MIB
-"""Bytes above which a bucket is asked whether it tells SHA-1 values: to send the content twice would cost more."""
+"""Bytes above which a bucket is probed for SHA-1 values first: sending the content twice would cost more."""
 
-_CHANGED = "the local file is not what was sent of it: it was changed without a new modification time"
-_UNLIKE = "the service stored something else than was sent"
-_UNTOLD = "the service does not tell what it has stored"
+_CHANGED = "the local file differs from what was sent: it was changed without a new modification time"
+_UNLIKE = "the service stored different content"
+_UNTOLD = "the service does not report what it stored"
 
 
 class V4Upload(SlicedUpload):
@@ -135,9 +135,15 @@ class V4Upload(SlicedUpload):
     def _verify(self) -> None:
         """Verify that the sibling is what was sent, unless the service compared it with a SHA-1 itself.
 
-        A continued upload may begin with slices of an earlier content: size and time of a file can be the same. An
-        upload whose file was modified meanwhile may be a mixture. Then, and where the service cannot tell what it has
-        stored, the error is ESTALE: the upload starts again.
+        A continued upload may contain slices of earlier content, and a file that was modified meanwhile may be a
+        mixture.
+
+        Raises
+        ------
+        CosUploadSessionError
+            ESTALE: a source differs, or the service reports no SHA-1; it is uploaded again with its SHA-1.
+        OSError
+            EIO: a stream differs; it cannot be sent again.
         """
         source, sent = self._source, self._sent_sha
         is_doubtful = self._continued or (source is not None and source.was_touched)
@@ -172,18 +178,18 @@ class V4Upload(SlicedUpload):
             self._start_again(_UNTOLD, sent)
         if told != sent:
             if not is_doubtful:
-                # was it damaged, or is it never that of the content?
+                # probe, so that later uploads to this bucket are hashed first if it never is
                 told_sha1(self._client, self._target, ask=True)
             self._start_again(_UNLIKE, sent)
         if source.was_touched and (now := source.sha1()) != sent:
             self._start_again(_CHANGED, now)
 
     def _verify_stream(self, told: str | None, *, is_whole: bool) -> None:
-        """Verify what cannot be sent again; where the service tells no SHA-1 of it, its size is all there is."""
+        """Verify what cannot be sent again: by its size alone where the service reports no SHA-1."""
         if is_whole and told in (None, self._sent_sha):
             return
         if is_whole and told_sha1(self._client, self._target, ask=True) == "other":
-            # it will be at the target, too
+            # another SHA-1 will be reported at the target, too
             self._sent_sha = None
             return
         # spooled content can be sent again
@@ -199,7 +205,7 @@ class V4Upload(SlicedUpload):
         raise session_error(reason, self._target.path)
 
     def _content_sha(self) -> str | None:
-        """Return the SHA-1 of the content, where it is known or wanted."""
+        """Return the SHA-1 of the content; compute it if `checksum` is on and it is unknown."""
         if self._sha is None and self._sent_sha is None and self._source is not None and self._client.config.checksum:
             self._sent_sha = self._source.sha1()
         return super()._content_sha()

@@ -117,5 +117,5 @@ def check_content(client: Client, bucket: str, key: str, known: str, found: str,
         return
     if now not in (known, None):
         raise changed_error(path)
-    text = "the bytes that came are not those of the object, whose SHA-1 is another: read it again"
+    text = "SHA-1 mismatch: the downloaded bytes differ from the object: read it again"
     raise make_error(errno.EIO, f"{text} (verify_downloads='never' takes them as they come)", path)

@@ -1,8 +1,9 @@
 """Writing an object incrementally, for ``open(path, "wb")``.
 
-The JSON API needs the size before the first slice. If the caller names it, slices are sent while it is still writing;
-if not, they are kept in a spool, and sent at the end, while the rest of the SHA-1 is computed. Coffers need no size:
-parts are always sent while the caller is writing, and become larger as the object does. A *piece* is a slice or a part.
+The JSON API needs the size before the first slice. If the caller passes it, slices are sent while it is still writing.
+If not, the content is spooled and sent at the end, unless the bucket accepts another size at the end (option
+``streaming``). Coffers need no size: parts are always sent while the caller is writing, and grow with the object. A
+*piece* is a slice or a part.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from cosv4fs.transfer.upload import Upload, Uploader
 _log = logging.getLogger("cosv4fs")
 
 _ON_DISK = 1024 * MIB
-"""Bytes of pieces in temporary files that are in flight at once, unless two pieces are more."""
+"""Bytes of file-backed pieces in flight; two pieces are always allowed."""
 
 _IN_FLIGHT = 0.2
-"""Seconds that a piece takes at least where it matters that connections are open: 3 MiB on a far link."""
+"""Seconds that sending a piece is assumed to take: 3 MiB on a far link, where open connections matter."""
 
 _WRONG_SIZE = frozenset({-175, -283, -284, -285, -5991, -5995, -6996})
 """Codes with which a service may refuse an upload that declares another size than it has in the end."""
@@ -105,7 +106,8 @@ class ObjectWriter:
         Raises
         ------
         OSError
-            A piece failed, the spool is full, or more bytes come than were announced. Nothing will be published.
+            A piece failed, the temporary file cannot be written, or more bytes come than were announced. Nothing will
+            be published.
         """
         self._raise_if_failed()
         if not len(view):
@@ -304,9 +306,8 @@ class _Stream:
         except CosError as error:
             if self._hash is None or error.code not in _WRONG_SIZE:
                 raise
-            text = "the service needs the size of an object first: name the size, or leave streaming at"
-            text = f"{text} 'auto' ({error.strerror})"
-            raise make_error(errno.ENOTSUP, text, self._path, error) from error
+            text = "the service needs the size of an object first: pass size= to open, or set streaming='auto'"
+            raise make_error(errno.ENOTSUP, f"{text} ({error.strerror})", self._path, error) from error
 
     def abort(self) -> None:
         if self._hash is not None:

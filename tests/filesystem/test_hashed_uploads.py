@@ -165,7 +165,7 @@ class TestDamage:
         emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=Damage())
         file = fs.open(PATH, "wb")
         file.write(DATA)
-        with pytest.raises(OSError, match="something else than was sent"):
+        with pytest.raises(OSError, match="stored different content"):
             file.close()
         assert fs.find(BUCKET) == []
 

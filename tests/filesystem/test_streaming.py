@@ -141,7 +141,7 @@ def test_what_the_server_stored_is_compared(emulator, second, monkeypatch):
         return original(bucket, key, session, offset, sent, **options)
 
     monkeypatch.setattr(fs.client, "upload_slice_data", damaged)
-    with pytest.raises(OSError, match="something else"):
+    with pytest.raises(OSError, match="stored different content"):
         write(fs, CONTENT[::-1])
     assert second.cat_file(PATH) == CONTENT
     monkeypatch.undo()

@@ -48,7 +48,7 @@ IMPOSSIBLE: list[Impossible] = [
     *(
         # v3 streams nothing: there everything waits in the spool
         Impossible(switches, tests, CosError, errno.ENOTSUP,
-            "name the size, or leave streaming at 'auto'", _STREAM, ("cosv4",))
+            "pass size= to open, or set streaming='auto'", _STREAM, ("cosv4",))
         for switches in ({"finish_size": "declared"}, _SMALL)
         for tests in (
             "round_trips/test_writing/*stream*/slices",

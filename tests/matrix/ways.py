@@ -48,7 +48,7 @@ class Bench:
 
     def options(self, **more: Any) -> dict[str, Any]:
         """Return what makes a filesystem, changed by `more`."""
-        # a wrong SHA-1 is told of whatever came in slices without its own
+        # a wrong SHA-1 is reported for slices that were sent without one
         mode = {"verify_downloads": "never"} if self.emulator.dialect.slice_sha == "other" else {}
         return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.journal), **mode, **more}
 

@@ -67,7 +67,7 @@ class StoredObject:
 
     @property
     def sha(self) -> None:
-        """None: the service tells no SHA-1."""
+        """None: the service reports no SHA-1."""
 
     @property
     def identifies_content(self) -> bool:
