@@ -48,13 +48,23 @@ class Bench:
     @property
     def options(self) -> dict[str, Any]:
         """What the tested filesystem is made of."""
-        return {**self.emulator.storage_options, **OPTIONS, "journal_dir": str(self.folder / "journal")}
+        return {**self._access, **OPTIONS, "journal_dir": str(self.folder / "journal")}
+
+    @property
+    def _tells_sha1(self) -> bool:
+        return self.dialect.slice_sha != "other"
+
+    @property
+    def _access(self) -> dict[str, Any]:
+        """How the service is used: where it tells a wrong SHA-1, only readers who do not compare it get the bytes."""
+        options: dict[str, Any] = self.emulator.storage_options
+        return options if self._tells_sha1 else {**options, "verify_downloads": "never"}
 
     def filesystem(self) -> Any:
         return without_pauses(fsspec.filesystem(self.protocol, **self.options, skip_instance_cache=True))
 
     def second(self) -> Any:
-        return outside_filesystem(self.emulator.storage_options)
+        return outside_filesystem(self._access)
 
     def world(self, fs: Any = None, *, whole: bool = False) -> World:
         """Return a directory that was never used; or, to one caller at a time, a bucket."""
@@ -66,6 +76,7 @@ class Bench:
             WHOLE if whole else f"{BUCKET}/{number}",
             self.folder / str(number),
             exact_folders=self.dialect.parents != "virtual",
+            tells_sha1=self._tells_sha1,
             emulator=self.emulator,
         )
 
