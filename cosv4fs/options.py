@@ -439,7 +439,8 @@ OPTIONS = (
     Option(
         "streaming", _words("auto", "never", "always"),
         "Whether objects of unknown size beyond `spool_memory` are uploaded while they are written: ``auto`` probes "
-        "each bucket once to find out whether that is possible, ``never`` spools them, ``always`` skips the probe.",
+        "each bucket once to find out whether that is possible, ``never`` spools them, ``always`` skips the probe. "
+        "The service's SHA-1 of what was uploaded in this way is compared, or its size if the service reports none.",
         default="auto",
         refused={
             V3.name: "the service needs the SHA-1 of the whole object before its first slice",

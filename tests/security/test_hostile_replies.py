@@ -93,7 +93,7 @@ def test_what_has_no_place_in_memory_is_an_oserror(monkeypatch):
     monkeypatch.setattr("cosv4fs.api.download.LARGEST_OBJECT", 2**63)
     monkeypatch.setattr("cosv4fs.transfer.download.ranges", lambda *_: [])
     reply = b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "1"\r\n\r\ncontent' % (2**62)
-    with RawServer(reply) as server, pytest.raises(OSError, match="no memory") as caught:
+    with RawServer(reply) as server, pytest.raises(OSError, match="not enough memory") as caught:
         hostile_fs(server).cat_file("b/x")
     assert caught.value.errno == errno.ENOMEM
 
