@@ -96,13 +96,15 @@ class _Run:
         if ours is not None and other is not None:
             limits = tuple((name, known / value(other)) for name, known in plain if known is not None)
             measured = value(ours) / value(other)
-            yield Goal(subject(ours), f"{unit}× {peer}", bound, measured, limits, at_most, _cpu_of(ours, other))
+            cause = "" if unit else _cpu_of(ours, other)
+            yield Goal(subject(ours), f"{unit}× {peer}", bound, measured, limits, at_most, cause)
 
 
 def _cpu_of(ours: Figure, other: Figure) -> str:
-    """Return the cause where small objects are slow: the processor time of each."""
+    """Return the cause where a client is slow: the processor time of each, per object or per GB."""
     if ours.count == 1:
-        return ""
+        costs = [f"{it.variant} {it.cpu_per_gb:.2f}" for it in (ours, other)]
+        return f"CPU s/GB: {', '.join(costs)}"
     costs = [f"{it.variant} {it.cpu * 1e6 / it.count:,.0f}" for it in (ours, other)]
     return f"µs of CPU per object: {', '.join(costs)}"
 

@@ -129,7 +129,8 @@ def test_rows_mark_what_is_disturbed_repeated_or_missing():
 def test_goals_compare_with_the_peer_of_the_same_scenario():
     other = figure("obstore.fsspec", wall=9.0, title="put_file 32 MiB", size=32 * MIB)
     found = goals(results(other, figure(), figure("obstore.fsspec", wall=1.5)))
-    assert found[0] == Goal("put_file, 256 MiB", "× obstore.fsspec", 1.2, 1.5)
+    costs = "CPU s/GB: cosv4fs 3.73, obstore.fsspec 5.59"
+    assert found[0] == Goal("put_file, 256 MiB", "× obstore.fsspec", 1.2, 1.5, cause=costs)
     assert found[0].outcome == "reached"
 
 
@@ -143,7 +144,9 @@ def test_goals_compare_with_the_peer_of_the_same_scenario():
 )
 def test_missed_goal_tells_what_limits_it(wall, outcome):
     sha1 = figure(PLAIN, wall=wall, group="raw", operation="sha1", title="SHA-1 of one stream")
-    assert goals(results(figure(), figure("obstore.fsspec"), sha1))[0].outcome == outcome
+    assert goals(results(figure(), figure("obstore.fsspec"), sha1))[0].outcome == (
+        f"{outcome}: CPU s/GB: cosv4fs 3.73, obstore.fsspec 3.73"
+    )
 
 
 def test_missed_goal_of_many_objects_tells_what_each_costs():
