@@ -111,11 +111,12 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             return self._fetch_whole()[start:stop]
         sequential = start == self._next
         self._evict(start, sequential)
-        self._cover(start, stop, sequential)
+        is_covered = self._cover(start, stop, sequential)
         if sequential:
             # whoever asks for so much at once reads on
             self._window = self._pool.most if stop - start >= _BULK else min(self._pool.most, self._window * 2)
-            self._fetch_ahead(stop)
+            if is_covered:
+                self._fetch_ahead(stop)
         else:
             self._window = 1
         self._next = stop
@@ -152,8 +153,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
             else:
                 self._hash.give_back(memory, fetched.stop)
 
-    def _cover(self, start: int, stop: int, sequential: bool) -> None:
-        """Start fetching what is missing between two offsets."""
+    def _cover(self, start: int, stop: int, sequential: bool) -> bool:
+        """Start fetching what is missing between two offsets; return False as soon as a part of it has failed."""
         position = start
         begun: deque[_FetchedRange] = deque(maxlen=self._pool.most + 1)
         while position < stop:
@@ -169,8 +170,9 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
                 begun.append(self._ranges[-1])
                 if any(fetched.done.error is not None for fetched in begun):
                     # the read fails here: what lies behind it is not needed
-                    return
+                    return False
             position = end
+        return True
 
     def _fetch_ahead(self, position: int) -> None:
         end = max((fetched.stop for fetched in self._ranges), default=position)

@@ -1,5 +1,6 @@
 """A service that is away for some seconds costs no failure, and one that was never there is reported soon."""
 
+import itertools
 import logging
 import socket
 import threading
@@ -151,14 +152,21 @@ def test_a_short_outage_is_no_news(fs, emulator, caplog):
 class Crowd(faults.Action):
     """Lets the first requests go on when `first` are there, refuses the next three, and counts those at once at last.
 
-    Each of the later requests waits a moment for more than `few` at once.
+    The others wait until the client has taken notice of the refusals, by `pause`. Each of the later ones waits a moment
+    for more than `few` at once.
     """
 
     def __init__(self, first, few):
         self._first, self._few = first, few
         self._refusal, self._lock = faults.Refuse(-71), threading.Lock()
         self._all_there, self._many = threading.Barrier(first, timeout=30), threading.Event()
+        self._refusals, self._noticed = itertools.count(1), threading.Event()
         self._number, self._running, self.most = 0, set(), 0
+
+    def pause(self, seconds):
+        """Stand in for the pause before a retry."""
+        if next(self._refusals) == 3:
+            self._noticed.set()
 
     def before(self, call):
         with self._lock:
@@ -171,8 +179,10 @@ class Crowd(faults.Action):
             with self._lock:
                 self._running.discard(id(call))
             return self._refusal.before(call)
-        elif number > 3 * self._first:
-            self._count()
+        else:
+            assert self._noticed.wait(30)
+            if number > 3 * self._first:
+                self._count()
         return None
 
     def _count(self):
@@ -191,8 +201,8 @@ class Crowd(faults.Action):
 @pytest.mark.parametrize("batch_size", [None, 12])
 def test_a_service_that_throttles_gets_fewer_small_requests(emulator, batch_size):
     fs = fsspec.filesystem("cosv4", **emulator.storage_options, max_requests=16, use_listings_cache=False)
-    fs.client._policy = RetryPolicy(None, 120.0, sleep=lambda _: None)
     crowd = Crowd(first=8, few=4)
+    fs.client._policy = RetryPolicy(None, 120.0, sleep=crowd.pause)
     emulator.faults.add(action=crowd, op="upload", times=None)
     names = [f"{BUCKET}/{number}" for number in range(48)]
     fs.pipe(dict.fromkeys(names, b"x"), batch_size=batch_size)
