@@ -8,6 +8,7 @@ import fsspec
 import pytest
 
 from cosv4fs.emulator import Dialect, faults
+from cosv4fs.transfer.hashing import ReadHash
 from tests.support import KIB, content
 
 DATA = content(900 * KIB)
@@ -206,6 +207,20 @@ class TestReader:
                 file.read()
             file.seek(0)
             assert file.read() == DATA[:100_000]
+
+    def test_an_interrupt_while_the_end_is_hashed_loses_nothing(self, make_fs, second, monkeypatch):
+        second.pipe_file(PATH, DATA)
+        with make_fs().open(PATH, "rb", block_size=64 * KIB) as file:
+            head, cache = file.read(100_000), file.cache
+
+            def interrupted(read_hash):
+                raise InterruptedError(errno.EINTR, "interrupted")
+
+            with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+                patch.setattr(ReadHash, "hexdigest", interrupted)
+                file.read()
+            assert file.cache is cache
+            assert head + file.read() == DATA
 
     def test_from_the_beginning_once_more(self, file):
         file.seek(700_000)

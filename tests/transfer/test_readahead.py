@@ -188,6 +188,17 @@ class TestFailures:
         failing.clear()
         assert remote.cache._fetch(0, 500) == DATA[:500]
 
+    def test_nothing_is_fetched_ahead_of_it(self, monkeypatch):
+        monkeypatch.setattr(readahead, "_BULK", 1)
+        remote, started = Remote(pool=Pool(4, "test")), []
+        remote.fails = lambda start: True
+        start = remote.cache._start
+        monkeypatch.setattr(remote.cache, "_start", lambda wanted, wait: started.append(wait) or start(wanted, wait))
+        with pytest.raises(OSError, match="broken"):
+            remote.cache._fetch(0, len(DATA))
+        assert all(started)
+        assert len(started) <= 5
+
     def test_a_failure_ahead_disturbs_nobody_before_it(self):
         remote = Remote()
         assert remote.cache._fetch(0, 50) == DATA[:50]
