@@ -284,9 +284,9 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             self.is_unused = False
             # a small request fits into the socket's buffer: sending it takes no time
             is_small = body is None or isinstance(body, bytes)
-            _limit(self.sock, timeout.read if is_small else timeout.connect)
+            _set_timeout(self.sock, timeout.read if is_small else timeout.connect)
             was_sent = _send(self.sock, head, body)
-            _limit(self.sock, timeout.read)
+            _set_timeout(self.sock, timeout.read)
             response = Response(self.sock, method=method)
             try:
                 response.begin()
@@ -326,7 +326,7 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
     return Connection
 
 
-def _limit(sock: Any, seconds: float) -> None:
+def _set_timeout(sock: Any, seconds: float) -> None:
     """Set the timeout of a socket if it differs: the system call lets other threads run."""
     if sock.gettimeout() != seconds:
         sock.settimeout(seconds)

@@ -42,12 +42,12 @@ def allows_streaming(client: CosV4Client, target: Target) -> bool:
     return client.quirks.finish_size.get(target.bucket) == "any" and not is_misleading
 
 
-def told_sha1(client: CosV4Client, target: Target, *, ask: bool) -> Literal["real", "absent", "other"] | None:
+def reported_sha1(client: CosV4Client, target: Target, *, probe: bool) -> Literal["real", "absent", "other"] | None:
     """Return which SHA-1 the service reports for what came in slices; None while that is unknown.
 
-    With `ask`, a bucket is probed the first time. Otherwise the upload itself shows it.
+    With `probe`, a bucket is probed the first time. Otherwise the upload itself shows it.
     """
-    if ask:
+    if probe:
         with client.quirks.probing:
             if target.bucket not in client.quirks.slice_sha:
                 _probe(client, target, len(_PROBE))

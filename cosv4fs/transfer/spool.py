@@ -199,8 +199,8 @@ class Spool(Source):
             for part in cut(self._piece.views, behind - self._queued, len(view)):
                 view = _fill(view, part)
 
-    def offer(self, content: ContentHash, offset: int, length: int) -> None:
-        """Have bytes hashed, in memory without a copy."""
+    def hash_into(self, content: ContentHash, offset: int, length: int) -> None:
+        """Hash bytes; those in memory are not copied."""
         held = self._head.views(offset, length)
         if sum(map(len, held)) == length:
             content.add(offset, held)
@@ -282,8 +282,8 @@ class _Hash:
     def __init__(self, spool: Spool, group: TaskGroup) -> None:
         self._spool, self._group = spool, group
         self._content = ContentHash()
-        # bytes that are hashed, and those that the thread hashes
-        self._done = self._wanted = 0
+        # the thread hashes the bytes before this offset
+        self._wanted = 0
         self._task: Task | None = None
 
     def advance(self, end: int) -> None:
@@ -304,7 +304,7 @@ class _Hash:
         """Drop what was hashed, because bytes will change."""
         self._wanted = 0
         self._wait()
-        self._content, self._done = ContentHash(), 0
+        self._content = ContentHash()
 
     def _wait(self) -> None:
         task, self._task = self._task, None
@@ -312,11 +312,9 @@ class _Hash:
             task.wait()
 
     def _work(self) -> None:
-        while self._done < self._wanted:
+        while (offset := self._content.hashed) < self._wanted:
             cancellation.check()
-            length = min(_STEP, self._wanted - self._done)
-            self._spool.offer(self._content, self._done, length)
-            self._done += length
+            self._spool.hash_into(self._content, offset, min(_STEP, self._wanted - offset))
 
 
 def cut(views: list[memoryview], offset: int, length: int) -> list[memoryview]:

@@ -27,8 +27,8 @@ from cosv4fs.transfer.probing import (
     allows_streaming,
     learn_finish_size,
     learn_slice_sha,
+    reported_sha1,
     stored_status,
-    told_sha1,
 )
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import UNFINISHED, SlicedUpload
@@ -37,7 +37,7 @@ from cosv4fs.transfer.target import discard_sibling
 
 _log = logging.getLogger("cosv4fs")
 
-_ASK_ABOVE = 1024 * MIB
+_PROBE_ABOVE = 1024 * MIB
 """Bytes above which a bucket is probed for SHA-1 values first: sending the content twice would cost more."""
 
 _CHANGED = "the local file differs from what was sent: it was changed without a new modification time"
@@ -76,8 +76,8 @@ class V4Upload(SlicedUpload):
         # the service notices what nothing else does: it compares what it gets with what was read before
         if source.may_change_unnoticed:
             return source.sha1()
-        told = told_sha1(self._client, self._target, ask=source.size > _ASK_ABOVE)
-        return source.sha1() if told in ("absent", "other") else None
+        reported = reported_sha1(self._client, self._target, probe=source.size > _PROBE_ABOVE)
+        return source.sha1() if reported in ("absent", "other") else None
 
     def _hashes_while_sending(self) -> bool:
         """Return whether the SHA-1 of the source is wanted and not known; what is published already was compared."""
@@ -168,27 +168,27 @@ class V4Upload(SlicedUpload):
         else:
             self._verify_source(source, status.sha, sent, is_doubtful=is_doubtful)
 
-    def _verify_unhashed(self, source: Source, told: str | None) -> None:
+    def _verify_unhashed(self, source: Source, reported: str | None) -> None:
         """Verify doubtful content where the option ``checksum`` is off."""
-        if (told is None or told != source.sha1()) and not self._is_source_at(self._key):
+        if (reported is None or reported != source.sha1()) and not self._is_source_at(self._key):
             self._start_again(_CHANGED, None)
 
-    def _verify_source(self, source: Source, told: str | None, sent: str, *, is_doubtful: bool) -> None:
-        if told is None:
+    def _verify_source(self, source: Source, reported: str | None, sent: str, *, is_doubtful: bool) -> None:
+        if reported is None:
             self._start_again(_UNTOLD, sent)
-        if told != sent:
+        if reported != sent:
             if not is_doubtful:
                 # probe, so that later uploads to this bucket are hashed first if it never is
-                told_sha1(self._client, self._target, ask=True)
+                reported_sha1(self._client, self._target, probe=True)
             self._start_again(_UNLIKE, sent)
         if source.was_touched and (now := source.sha1()) != sent:
             self._start_again(_CHANGED, now)
 
-    def _verify_stream(self, told: str | None, *, is_whole: bool) -> None:
+    def _verify_stream(self, reported: str | None, *, is_whole: bool) -> None:
         """Verify what cannot be sent again: by its size alone where the service reports no SHA-1."""
-        if is_whole and told in (None, self._sent_sha):
+        if is_whole and reported in (None, self._sent_sha):
             return
-        if is_whole and told_sha1(self._client, self._target, ask=True) == "other":
+        if is_whole and reported_sha1(self._client, self._target, probe=True) == "other":
             # another SHA-1 will be reported at the target, too
             self._sent_sha = None
             return

@@ -188,7 +188,7 @@ class TestRefusedQuestions:
         check()
 
     def test_where_a_large_upload_asks_before(self, fs, emulator, local, check, monkeypatch):
-        monkeypatch.setattr(v4, "_ASK_ABOVE", MIB)
+        monkeypatch.setattr(v4, "_PROBE_ABOVE", MIB)
         fs.put_file(local, PATH)
         assert emulator.count()["upload_slice_data"] == 1 + COUNT
         assert told(fs) == "absent"
@@ -356,7 +356,7 @@ class TestResume:
 class TestQuestion:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
-        monkeypatch.setattr(v4, "_ASK_ABOVE", MIB)
+        monkeypatch.setattr(v4, "_PROBE_ABOVE", MIB)
 
     @pytest.mark.parametrize("dialect", [Dialect(slice_sha=name) for name in ANSWERS], ids=ANSWERS)
     def test_before_a_large_upload_the_bucket_is_asked_once(self, fs, emulator, local, check):

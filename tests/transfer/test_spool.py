@@ -215,13 +215,13 @@ class TestBeside:
 
     def test_the_sha1_is_computed_while_the_writer_writes(self, monkeypatch):
         hashed = threading.Event()
-        original = Spool.offer
+        original = Spool.hash_into
 
-        def offer(self, *args):
+        def hash_into(self, *args):
             original(self, *args)
             hashed.set()
 
-        monkeypatch.setattr(Spool, "offer", offer)
+        monkeypatch.setattr(Spool, "hash_into", hash_into)
         spool = make(10 * KIB)
         spool.append(memoryview(DATA))
         assert hashed.wait(20)
@@ -230,13 +230,13 @@ class TestBeside:
         spool.close()
 
     def test_the_rest_of_the_sha1_is_computed_beside(self, monkeypatch):
-        hashed, original = threading.Event(), Spool.offer
+        hashed, original = threading.Event(), Spool.hash_into
 
-        def offer(self, *args):
+        def hash_into(self, *args):
             original(self, *args)
             hashed.set()
 
-        monkeypatch.setattr(Spool, "offer", offer)
+        monkeypatch.setattr(Spool, "hash_into", hash_into)
         spool = make(MIB)
         spool.append(memoryview(DATA))
         spool.complete()

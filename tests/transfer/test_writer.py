@@ -108,13 +108,13 @@ def test_slices_go_out_while_the_caller_writes(service):
 
 
 def test_slices_of_a_spool_go_out_before_it_is_hashed(service, monkeypatch):
-    arrived, original = threading.Event(), Spool.offer
+    arrived, original = threading.Event(), Spool.hash_into
 
-    def offer(self, *args):
+    def hash_into(self, *args):
         assert arrived.wait(20)
         original(self, *args)
 
-    monkeypatch.setattr(Spool, "offer", offer)
+    monkeypatch.setattr(Spool, "hash_into", hash_into)
     service.fault(Do(arrived.set), op="upload_slice_data")
     made = writer(service)
     write(made)
