@@ -68,7 +68,7 @@ def run_on_cluster(
     try:
         distributed: Any = import_module("distributed")
     except ImportError as error:
-        raise ImportError("distributed is not installed; run pip install 'cosv4fs[migrate]'") from error
+        raise ImportError("distributed is not installed; run pip install distributed") from error
     locations = settings.locations()
     for location in locations:
         _check_shareable(location)
