@@ -1,7 +1,7 @@
 """The options of the filesystems and clients: one table.
 
 Each row of `OPTIONS` is one option. `cosv4fs.config.resolve` checks values by it; the signatures and docstrings of the
-filesystems and the tables of the README are made from it, or compared with it by tests.
+filesystems and the tables of reference/options.md are made from it, or compared with it by tests.
 """
 
 from __future__ import annotations
@@ -522,7 +522,7 @@ _OF_S3FS = {
 def option_named(name: str) -> Option:
     """Return an option; for an unknown one, raise a TypeError that names the most similar one."""
     if name not in _BY_NAME:
-        hint = hint_at(name, _BY_NAME, "the README and pydoc cosv4fs.CosV4FileSystem list all options")
+        hint = hint_at(name, _BY_NAME, "pydoc cosv4fs.CosV4FileSystem lists all options")
         raise TypeError(f"unknown option {name}: {_OF_S3FS.get(name, hint)}")
     return _BY_NAME[name]
 

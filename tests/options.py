@@ -1,4 +1,4 @@
-"""``python -m tests.options``: write the README's tables of options from `cosv4fs.options.OPTIONS`."""
+"""``python -m tests.options``: write the tables of `cosv4fs/reference/options.md` from `cosv4fs.options.OPTIONS`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from cosv4fs.options import OPTIONS, Option, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "cosv4fs" / "reference" / "options.md"
 MARKS = "<!-- {name}: begin (written by python -m tests.options) -->\n", "<!-- {name}: end -->"
 SERVICES = {"cosv4": "COS v4", "cosv3": "COS v3", "cdcs": "coffers"}
 
@@ -61,11 +61,11 @@ def places(text: str, name: str) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Write the tables; return the exit code."""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     for name, table in tables().items():
         start, stop = places(text, name)
         text = text[:start] + table + text[stop:]
-    README.write_text(text, encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
     return 0
 
 

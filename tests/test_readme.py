@@ -1,4 +1,4 @@
-"""What the README says is so: its programs run, its tables are those of the code, its commands are the real ones."""
+"""What the pages say is so: their programs run, their tables are those of the code, their commands exist."""
 
 import json
 import os
@@ -23,30 +23,41 @@ from . import __main__ as checks
 from .options import places, tables
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(REPOSITORY).as_posix(): path.read_text(encoding="utf-8")
+    for pattern in ("README.md", "cosv4fs/*.md", "cosv4fs/reference/*.md", "tests/**/*.md")
+    for path in sorted(REPOSITORY.glob(pattern))
+}
+OTHERS = ["CHANGELOG.md", *(f"cosv4fs/protocol/{name}.md" for name in ("cos", "cdcs", "wire", "clients"))]
+REFERENCE = "cosv4fs/reference/"
 
 RUN_BLOCKS = """
 import contextlib, io, json, os, sys, traceback
-for number, text in json.load(sys.stdin):
+for place, text in json.load(sys.stdin):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
-            exec(compile(text, f"block {number}", "exec"), {"__name__": "__main__"})
+            exec(compile(text, place, "exec"), {"__name__": "__main__"})
         except Exception:
             traceback.print_exc()
-    print(json.dumps([number, out.getvalue(), err.getvalue()]), flush=True)
-# pyarrow's threads may abort an interpreter that ends (README, limits)
+    print(json.dumps([place, out.getvalue(), err.getvalue()]), flush=True)
+# pyarrow's threads may abort an interpreter that ends (reference/files.md#limits)
 os._exit(0)
 """
-"""A program that runs each program of the README with names of its own, and tells what it wrote."""
+"""A program that runs each program of the pages with names of its own, and tells what it wrote."""
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Return the blocks of all pages by page and line."""
+    return {
+        f"{name}:{text[: found.start()].count(chr(10)) + 1}": found[1]
+        for name, text in PAGES.items()
+        for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    }
 
 
-def table(title, *, heading=False):
+def table(page, title, *, heading=False):
     """Return the rows of the first table below a title, each as a list of cells without backticks at the ends."""
-    section = README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    section = PAGES[page].partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^\| .*\|$", section, re.MULTILINE)
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[0 if heading else 1 :]]
 
@@ -66,8 +77,8 @@ def account():
         yield emulator
 
 
-PROGRAMS = {number: text for number, text in enumerate(blocks("python")) if "def test_" not in text}
-TESTS = {number: text for number, text in enumerate(blocks("python")) if "def test_" in text}
+PROGRAMS = {place: text for place, text in blocks("python").items() if "def test_" not in text}
+TESTS = {place: text for place, text in blocks("python").items() if "def test_" in text}
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +92,21 @@ def outputs(tmp_path_factory):
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search("cosv4fs|Exception ignored|Traceback", done.stderr), done.stderr
-    return {number: (out, err) for number, out, err in map(json.loads, done.stdout.splitlines())}
+    return {place: (out, err) for place, out, err in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.mark.parametrize("number", PROGRAMS)
-def test_python(number, outputs):
-    out, err = outputs[number]
+@pytest.mark.parametrize("place", PROGRAMS)
+def test_python(place, outputs):
+    out, err = outputs[place]
     # dask's threads may print warnings that pandas has for dask
     assert not re.search("cosv4fs|Exception ignored|Traceback", err), err
-    for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", PROGRAMS[number], re.MULTILINE):
+    for line, said in re.findall(r"^(.*\S)  # (\{.*\})$", PROGRAMS[place], re.MULTILINE):
         assert said in out, line
 
 
-@pytest.mark.parametrize("number", TESTS)
-def test_tests(number, tmp_path):
-    (tmp_path / "test_block.py").write_text(TESTS[number], encoding="utf-8")
+@pytest.mark.parametrize("place", TESTS)
+def test_tests(place, tmp_path):
+    (tmp_path / "test_block.py").write_text(TESTS[place], encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:zarr"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -103,7 +114,7 @@ def test_tests(number, tmp_path):
 
 def test_command_line(tmp_path, monkeypatch, capfd):
     """The first command is run by a shell, the others by the same function in this process."""
-    (block,) = (block for block in blocks("sh") if "cosv4fs ls" in block)
+    (block,) = (block for block in blocks("sh").values() if "cosv4fs ls" in block)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "index.csv").write_text("name,taken\n")
     monkeypatch.chdir(tmp_path)
@@ -121,24 +132,26 @@ def test_command_line(tmp_path, monkeypatch, capfd):
 
 
 def test_exit_codes():
-    rows = table("On the command line")
+    rows = table(f"{REFERENCE}command_line.md", "Exit codes")
     assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
 
 
 @pytest.mark.parametrize("name", tables())
 def test_options(name):
     """`python -m tests.options` writes them."""
-    start, stop = places(README, name)
-    assert README[start:stop] == tables()[name]
+    page = PAGES[f"{REFERENCE}options.md"]
+    start, stop = places(page, name)
+    assert page[start:stop] == tables()[name]
 
 
 def test_attributes():
     def stored(row, protocol):
         return "yes" if protocol in row.changed_by else "when written" if protocol in row.written_by else "no"
 
+    page = f"{REFERENCE}files.md"
     protocols = [spec.name for spec in (V4, V3, CDCS)]
-    assert table("Attributes", heading=True)[0][3:] == [f"{name}" for name in protocols]
-    assert table("Attributes") == [
+    assert table(page, "Attributes", heading=True)[0][3:] == [f"{name}" for name in protocols]
+    assert table(page, "Attributes") == [
         [
             row.name,
             row.header.replace(META, f"{META}*") or "–",
@@ -150,37 +163,60 @@ def test_attributes():
 
 
 def test_every_module_has_a_row():
-    named = {name for row in table("Contributing") for name in re.findall(r"\w+\.py", row[0])}
+    named = {name for row in table("cosv4fs/README.md", "The layers") for name in re.findall(r"\w+\.py", row[0])}
     assert named == {path.name for path in (REPOSITORY / "cosv4fs").glob("[!_]*.py")}
 
 
 def test_errors():
     public = {name: cls for name, cls in vars(errors).items() if getattr(cls, "__module__", "") == errors.__name__}
     classes = {name for name, cls in public.items() if isinstance(cls, type) and issubclass(cls, OSError)}
-    rows = table("Errors")
+    rows = table(f"{REFERENCE}errors.md", "Errors")
     assert {row[0] for row in rows} == classes
     for name, base, _ in rows:
         assert base in {parent.__name__ for parent in public[name].__mro__[1:]}
 
 
 def test_commands():
-    first, *others = blocks("sh")
-    assert first == "python3 -m venv .venv && .venv/bin/pip install -q '.[demo]' && .venv/bin/cosv4fs demo\n"
-    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] + "\n" in others
+    commands = [block for place, block in blocks("sh").items() if place.startswith("README.md:")]
+    assert commands[0] == "python3 -m venv .venv && .venv/bin/pip install -q '.[demo]' && .venv/bin/cosv4fs demo\n"
+    assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] + "\n" in commands
     assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o111
 
 
-def test_links_and_names_of_files():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (REPOSITORY / target).exists()
-    for text in (README, (REPOSITORY / "tests" / "README.md").read_text(encoding="utf-8")):
-        for name in re.findall(r"`((?:cosv4fs|tests|notebooks)/[\w/.*]*)`", text):
-            assert list(REPOSITORY.glob(name)), name
+def anchors(text):
+    """Return the anchors of a page as GitHub makes them from the headings, and those that are written out."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings} | set(
+        re.findall(r'<a id="([^"]+)">', text)
+    )
 
 
-def test_the_guide_of_the_tests_names_commands_that_exist():
-    guide = (REPOSITORY / "tests" / "README.md").read_text(encoding="utf-8")
-    modules = sorted(set(re.findall(r"python -m (tests(?:\.\w+)*)", guide)))
+@pytest.mark.parametrize("name", [*PAGES, *OTHERS])
+def test_links_lead_somewhere(name):
+    page = REPOSITORY / name
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place.read_text("utf-8")), target
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_that_are_named_exist(name):
+    for found in re.findall(r"`((?:cosv4fs|tests|notebooks)/[\w/.*]*)`", PAGES[name]):
+        assert list(REPOSITORY.glob(found)), found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_lines_of_prose_are_short(name):
+    text = re.sub(r"^```.*?^```$|<!-- made by .*?<!-- end -->", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
+    limit = 100 if name == "README.md" else 120
+    assert [line for line in text.splitlines() if len(line) > limit and not line.startswith("|")] == []
+
+
+def test_commands_that_are_named_exist():
+    modules = {module for text in PAGES.values() for module in re.findall(r"python -m (tests(?:\.\w+)*)", text)}
     assert len(modules) > 8
     for module in modules:
         place = REPOSITORY.joinpath(*module.split("."))

@@ -1,4 +1,4 @@
-"""What each service is made of, and that the README tells what it can do."""
+"""What each service is made of, and that its page tells what it can do."""
 
 import inspect
 import re
@@ -40,7 +40,7 @@ def test_a_namespace_needs_no_filesystem():
 
 
 def test_the_table_of_capabilities():
-    heading, *rows = table("What each service can do", heading=True)
+    heading, *rows = table("cosv4fs/reference/services.md", "Capabilities", heading=True)
     assert heading[1:4] == [protocol.name for protocol in PROTOCOLS.values()]
     shown = {True: "yes", False: "no"}
     can = [asdict(protocol.capabilities) for protocol in PROTOCOLS.values()]

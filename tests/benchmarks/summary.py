@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.summary FILE.json``: the figures of a run as the tables of two pages.
 
-README.md gets what users decide by; the README.md of this folder gets all figures and goals.
+README.md gets a few figures over a link with latency; the README.md of this folder gets all figures and goals.
 """
 
 from __future__ import annotations
@@ -31,7 +31,29 @@ _ROWS = (
 )
 """Names, operations and variants in the order of the table."""
 _MANY = (("`put`", "put_many"), ("`get`", "get_many"), ("`cat`", "cat_many"), ("`info`", "info_many"))
+_HEADLINES = (
+    ("`put_file`", "far", "put_file", OURS),
+    ('`open("wb")`', "far", "write", OURS),
+    ('`open("wb", size=n)`', "far", "write_sized", SIZED),
+    ("`get_file`", "far", "get_file", OURS),
+    ('`open("rb")`', "far", "read", OURS),
+    ("`put`", "far-small", "put_many", OURS),
+    ("`get`", "far-small", "get_many", OURS),
+)
+"""Names, groups, operations and variants of the table of the main README."""
 _NOT_MEASURED = "not measured"
+
+
+def headlines(results: Results) -> str:
+    """Return the table of the main README: the usual operations over a link with latency."""
+    rows = []
+    for name, group, operation, variant in _HEADLINES:
+        ours = next(results.select(group, operation, variant=variant, buffer=False), None)
+        if ours is not None:
+            what = named_size(ours.size) if ours.count == 1 else f"{ours.count:,} × {named_size(ours.size)}"
+            others = (_times(results, ours, peer) for peer in (S3FS, OBSTORE))
+            rows.append([f"{name}, {what}", rate(ours), *others])
+    return markdown_table(["", "cosv4fs", "× s3fs", "× obstore.fsspec"], rows)
 
 
 def short(results: Results) -> str:
@@ -46,13 +68,11 @@ def short(results: Results) -> str:
     count = f"{small.count:,} × {named_size(small.size)}" if small else ""
     many = [[name, *(_cell(results, group, operation) for group in ("small", "far-small"))]
             for name, operation in _MANY]  # fmt: skip
-    every = goals(results)
     return "\n\n".join([
-        f"Rate · × s3fs · × obstore.fsspec, measured on {results.machine.partition(';')[0]}{_try_out(results)}:",
+        "Rate · × s3fs · × obstore.fsspec:",
         markdown_table(headings, one),
         markdown_table(["", count, f"{count}, 30 ms"], many),
         losses(results),
-        f"{sum(it.is_reached for it in every)} of {len(every)} goals are reached.",
     ])  # fmt: skip
 
 
@@ -95,6 +115,8 @@ def everything(results: Results) -> str:
     return "\n\n".join([
         f"Measured on {results.machine}{_try_out(results)}.",
         disturbed(results),
+        "## In short",
+        short(results),
         "## Goals",
         f"{sum(it.is_reached for it in every)} of {len(every)} are reached.",
         markdown_table(GOAL_HEADINGS, goal_rows(every)),
@@ -118,7 +140,7 @@ def insert(page: str, text: str) -> str:
 
 def pages(results: Results) -> dict[Path, str]:
     """Return the pages as they should be."""
-    texts = {REPOSITORY / "README.md": short(results), Path(__file__).with_name("README.md"): everything(results)}
+    texts = {REPOSITORY / "README.md": headlines(results), Path(__file__).with_name("README.md"): everything(results)}
     return {page: insert(page.read_text("utf-8"), text) for page, text in texts.items()}
 
 

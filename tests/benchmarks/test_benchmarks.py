@@ -13,7 +13,7 @@ from tests.benchmarks.report import disturbed, rows
 from tests.benchmarks.results import Figure, Missing, Results
 from tests.benchmarks.runner import Run, samples_to_take
 from tests.benchmarks.scenarios import GROUPS, OURS, PLAIN, SIZED, STREAMED, Scale, Scenario, Variant
-from tests.benchmarks.summary import insert, losses, pages, short
+from tests.benchmarks.summary import headlines, insert, losses, pages, short
 from tests.benchmarks.targets import Goal, best_share, goals
 from tests.benchmarks.uploads import STREAMING
 from tests.processes import REPOSITORY
@@ -181,6 +181,11 @@ def test_share_of_the_line():
 def test_short_page_has_ratios_and_says_what_is_not_measured():
     text = short(results(figure(), figure("s3fs", wall=4.0)))
     assert "| `put_file` | 268 MB/s · 4.0 · not measured | not measured |" in text
+
+
+def test_the_main_readme_has_the_usual_operations_over_a_link():
+    far = results(*(figure(name, group="far", wall=wall) for name, wall in ((OURS, 1.0), ("s3fs", 4.0))))
+    assert headlines(far).splitlines()[2:] == ["| `put_file`, 256 MiB | 268 MB/s | 4.0 | not measured |"]
 
 
 def test_losses_are_named():

@@ -1,1 +1,1 @@
-"""Who uses filesystems of fsspec, each tried for real: ``python -m tests.consumers`` writes the README's table."""
+"""Who uses filesystems of fsspec, each tried for real: ``python -m tests.consumers`` writes the table of README.md."""

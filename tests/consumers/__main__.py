@@ -1,6 +1,7 @@
-"""``python -m tests.consumers``: try every consumer and write the README's table; exit code 1 when one failed.
+"""``python -m tests.consumers``: try every consumer and write the table of README.md beside this file.
 
-Further arguments go to pytest. With them, or when a test was skipped, the table is printed and not written.
+Further arguments go to pytest. With them, or when a test was skipped, the table is printed and not written. The exit
+code is 1 when a test failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was tried with whom: every test of a consumer says so, and the README's table is made of that."""
+"""What was tried with whom: every test of a consumer says so, and the table of README.md is made of that."""
 
 from __future__ import annotations
 

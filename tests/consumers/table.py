@@ -1,4 +1,4 @@
-"""The README's table of consumers, and its place there."""
+"""The table of consumers, and its place in the README of this folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.consumers.registry import Row
 
 __all__ = ["BEGIN", "END", "PASSED", "README", "between", "render", "version"]
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- consumers: begin (written by python -m tests.consumers) -->", "<!-- consumers: end -->"
 PASSED = "passed"
 

@@ -1,4 +1,4 @@
-"""The README tells of the consumers what the tests try, and what is meant to be installed is."""
+"""The page of the consumers tells what the tests try, and what is meant to be installed is."""
 
 from importlib import metadata
 
@@ -15,7 +15,7 @@ def cells(table):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()[2:]]
 
 
-def test_the_readme_tells_what_is_tried():
+def test_the_page_tells_what_is_tried():
     rows = load()
     shown = cells(between(README.read_text("utf-8"))[1])
     expected = cells(render(rows, dict.fromkeys(rows, PASSED), versions=False))

@@ -162,7 +162,7 @@ class Bench:
         try:
             state[name] = self.second.cat_file(path)
         except FileNotFoundError:
-            # an upload that lacks only its end: it looks complete until it is read (README, "Limits")
+            # an upload that lacks only its end: it looks complete until it is read (reference/files.md#limits)
             hidden.append(name + ENDLESS)
 
     def unfinished(self, place: Place, name: str, data: bytes) -> None:

@@ -26,7 +26,7 @@ from tests.security.conftest import BUCKET, SECRET_ID, SECRET_KEY
 from tests.security.servers import http_reply
 from tests.support import MIB, RawServer, content, raw_client, read_head
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "cosv4fs" / "reference" / "options.md"
 
 
 class Seen:
@@ -355,9 +355,9 @@ class TestDescriptions:
         fs.pipe_file(f"{BUCKET}/x", b"x")
         assert pickle.loads(pickle.dumps(fs)).cat_file(f"{BUCKET}/x") == b"x"
 
-    def test_pickles_of_options_hold_the_key_and_the_readme_says_so(self, fs):
+    def test_pickles_of_options_hold_the_key_and_the_page_says_so(self, fs):
         assert SECRET_KEY.encode() in pickle.dumps(fs)
-        assert re.search(r"[Pp]ickle[^.]*contain[^.]*credentials", README.read_text("utf-8"))
+        assert re.search(r"[Pp]ickle[^.]*contain[^.]*credentials", PAGE.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("wrong", ["nobodys\nKey", "nobodys\x00Key", "nobodysKey\udcff", "nobodys\rKey"])
