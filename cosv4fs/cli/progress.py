@@ -19,6 +19,7 @@ from cosv4fs.cli.session import Session
 from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.metadata import NotCarried
+from cosv4fs.missing import missing_package
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -225,7 +226,7 @@ class Progress:
             try:
                 from tqdm import tqdm  # noqa: PLC0415 - only needed here
             except ImportError as error:
-                raise ImportError("tqdm is not installed; run pip install 'cosv4fs[cli]'") from error
+                raise missing_package(error) from error
             self._bar = tqdm(**settings, file=sys.stderr)
         return self._bar
 

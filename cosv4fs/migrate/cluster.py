@@ -20,13 +20,13 @@ from typing import Any
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cosv4fs._version import __version__
 from cosv4fs.localfiles import witness
 from cosv4fs.migrate.dispatcher import Dispatcher, Recorder
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.migrator import batches
 from cosv4fs.migrate.workers import TOPIC, BatchSettings
+from cosv4fs.missing import missing_package
 
 _MAX_BATCH_FILES = 50
 _CONNECT_TIMEOUT = 20.0
@@ -68,7 +68,7 @@ def run_on_cluster(
     try:
         distributed: Any = import_module("distributed")
     except ImportError as error:
-        raise ImportError("distributed is not installed; run pip install distributed") from error
+        raise missing_package(error) from error
     locations = settings.locations()
     for location in locations:
         _check_shareable(location)
@@ -127,11 +127,11 @@ def _witnessed(target: Location) -> Iterator[str]:
 
 
 def _packages(distributed: Any, locations: tuple[Location, ...]) -> str:
-    """Return what ``pip install`` needs on a worker: this package, and those of the filesystems."""
+    """Return the arguments of ``pip install`` for a worker that has this package: dask's version, and filesystems."""
     modules = {type(location.fs).__module__.partition(".")[0] for location in locations} - {"cosv4fs", "fsspec"}
     known = packages_distributions()
     others = sorted({known.get(name, [name])[0] for name in modules})
-    return " ".join([f"cosv4fs=={__version__}", f"distributed=={distributed.__version__}", *others])
+    return " ".join([f"distributed=={distributed.__version__}", *others])
 
 
 def _connected(distributed: Any, address: str, threads: int, stack: ExitStack) -> Any:

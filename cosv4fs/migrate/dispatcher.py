@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 from uuid import uuid4
 
+from cosv4fs._version import __version__
 from cosv4fs.migrate.manifest import FAILED, File, Outcome
 from cosv4fs.migrate.workers import ERROR, LACKING, TOPIC, BatchSettings, task
 
@@ -105,7 +106,7 @@ class Dispatcher:
     samples, witness
         What the check of a worker needs; see `check`.
     packages : str
-        The arguments of ``pip install`` for a worker that lacks a package.
+        The arguments of ``pip install`` for a worker that lacks a package, without this one: it may come from a clone.
     recorder : Recorder
         Receives the results.
     """
@@ -383,7 +384,10 @@ class Dispatcher:
         if len(reasons) > _MOST_NAMED:
             text += f"; and {len(reasons) - _MOST_NAMED} more"
         if all(worker.is_lacking for worker in self._workers.values()):
-            return ImportError(f"{self._address}: {text}; run there: pip install {self._packages}")
+            advice = (
+                f"install cosv4fs {__version__} there, as it was installed here; and run pip install {self._packages}"
+            )
+            return ImportError(f"{self._address}: {text}; {advice}")
         return self._error(errno.ECONNABORTED, text)
 
     def _error(self, code: int, text: str) -> OSError:

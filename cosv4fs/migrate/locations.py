@@ -21,6 +21,7 @@ from fsspec.registry import available_protocols, registry
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
+from cosv4fs.missing import missing_package
 from cosv4fs.protocols import Capabilities
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})
@@ -241,7 +242,10 @@ def open_location(url: str, options: Options | None = None) -> Location:
         raise ValueError(f"{text} {xml}")
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}
-    fs, path = url_to_fs(url, **single, **given)
+    try:
+        fs, path = url_to_fs(url, **single, **given)
+    except ImportError as error:
+        raise missing_package(error) from error
     return Location(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
 
 

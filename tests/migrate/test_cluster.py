@@ -349,7 +349,7 @@ def test_a_scheduler_that_dies_or_hangs_is_an_error_and_the_next_run_goes_on(run
         address = process.events[0]["address"]
         with monkeypatch.context() as other:
             other.setattr(distributed, "__version__", "2020.1.0")
-            with pytest.raises(ImportError, match=r"instead of 2020\.1\.0.*pip install cosv4fs==.* distributed==2020"):
+            with pytest.raises(ImportError, match=r"instead of 2020\.1\.0.*pip install distributed==2020"):
                 run(scheduler=address)
 
         def end(outcome):
@@ -465,7 +465,7 @@ def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_l
     ):  # fmt: skip
         address = running.scheduler_address
         assert bare.wait_for(lambda: bool(bare.events))
-        with pytest.raises(ImportError, match="No module named 'cosv4fs'; run there: pip install cosv4fs=="):
+        with pytest.raises(ImportError, match=f"No module named 'cosv4fs'; install cosv4fs {__version__} there"):
             run(scheduler=address)
         poisoned = [Listened("tests.migrate.cluster_process", "worker", address, "f077") for _ in range(3)]
         try:

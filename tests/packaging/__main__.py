@@ -22,6 +22,9 @@ else:
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SMOKE = Path(__file__).with_name("smoke.py")
 
+OLDEST_URLLIB3 = "urllib3>=1.26.5"
+"""As a comment in pyproject.toml says; it comes with requests."""
+
 
 def main() -> int:
     """Build, check, install and try; return 0 when all of it worked."""
@@ -39,9 +42,9 @@ def main() -> int:
 
 
 def oldest() -> list[str]:
-    """Return the core dependencies, pinned to their lower bounds."""
+    """Return the core dependencies, pinned to their lower bounds, and the oldest urllib3 that works."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    return [requirement.replace(">=", "==") for requirement in project["dependencies"]]
+    return [requirement.replace(">=", "==") for requirement in (*project["dependencies"], OLDEST_URLLIB3)]
 
 
 def try_out(folder: Path, wheel: Path, pins: list[str]) -> None:
