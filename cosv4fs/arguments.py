@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from fsspec.utils import stringify_path
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class GetKeywords(TypedDict, total=False):
+    """Further keywords of `get`: those of `get_file`."""
+
+    max_concurrency: int | None
+
+
+class CatKeywords(GetKeywords, total=False):
+    """Further keywords of `cat`: those of `cat_file`."""
+
+    start: int | None
+    end: int | None
+
+
+def shows_keywords(keywords: type) -> Callable[[_F], _F]:
+    """Decorate a method whose last parameter is ``**name: Unpack[keywords]``: its signature has every keyword.
+
+    Type checkers know what `Unpack` means, but neither `help` nor the completion of notebooks does.
+
+    Parameters
+    ----------
+    keywords : type
+        The `TypedDict`.
+    """
+
+    def decorate(method: _F) -> _F:
+        *named, _ = inspect.signature(method).parameters.values()
+        kinds = {name: str(getattr(kind, "__forward_arg__", kind)) for name, kind in keywords.__annotations__.items()}
+        shown = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_or_none(kind))
+            for name, kind in kinds.items()
+        ]
+        method.__signature__ = inspect.signature(method).replace(parameters=[*named, *shown])  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def _or_none(annotation: str) -> str:
+    return annotation if "None" in annotation else f"{annotation} | None"
 
 
 def whole(name: str, value: Any, least: int | None = None) -> int:

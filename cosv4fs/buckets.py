@@ -11,7 +11,7 @@ from fsspec.core import has_magic
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
-from cosv4fs.arguments import at_once, whole_or_none
+from cosv4fs.arguments import at_once, shows_keywords, whole_or_none
 from cosv4fs.attributes import Attributes, attribute_in, parsed_authority, parsed_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
 from cosv4fs.filesystem import ObjectFileSystem
@@ -39,6 +39,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     # -- directories -----------------------------------------------------------------------------------------------
 
+    @shows_keywords(Attributes)
     def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty file, or empty an existing one; for `attributes` see `pipe_file`.
 

@@ -476,12 +476,12 @@ def make_folder(fs: AbstractFileSystem, path: str, *, is_empty: bool) -> None:
         fs.namespace.check_empty_directory(path)
 
 
-def put_folder(fs: Any, lpath: Any, path: str, keywords: Mapping[str, Any]) -> bool:
+def put_folder(fs: Any, lpath: Any, path: str, mode: str, keywords: Mapping[str, Any]) -> bool:
     """Create the directory for a local one; return whether the local path is one. The keywords are only checked."""
     # parsing a path costs more than asking the system about it
     if not os.path.isdir(lpath):  # noqa: PTH112
         return False
-    fs.runtime.files.check_keywords(keywords)
+    fs.runtime.files.check_keywords(mode, keywords)
     make_folder(fs, path, is_empty=not any(Path(lpath).iterdir()))
     return True
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cosv4fs import bulk, paths
 from cosv4fs.api import CofferClient
-from cosv4fs.arguments import at_once
+from cosv4fs.arguments import at_once, shows_keywords
 from cosv4fs.attributes import Attributes, attribute_in
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
 from cosv4fs.filesystem import ObjectFileSystem
@@ -86,6 +86,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         # all options by name: the base gives them to the table
         super().__init__(locals())
 
+    @shows_keywords(Attributes)
     def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).
 

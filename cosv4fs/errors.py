@@ -31,6 +31,27 @@ from typing import TypeVar
 
 from cosv4fs.codes import Code, lookup
 
+__all__ = [
+    "CosConnectionError",
+    "CosError",
+    "CosFileExistsError",
+    "CosFileNotFoundError",
+    "CosInterruptedError",
+    "CosIsADirectoryError",
+    "CosNotADirectoryError",
+    "CosPermissionError",
+    "CosPositionError",
+    "CosPossiblyCreatedError",
+    "CosPossiblyMovedError",
+    "CosTimeoutError",
+    "CosUploadSessionError",
+    "MissingCredentialsError",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 class CosError(OSError):
     """An error that the service, the network or this package reports about one path.

@@ -222,10 +222,9 @@ class Files:
         content_type = checked.get("content_type") or guessed_type(path)
         return Target(bucket, key, mode == "create", content_type, checked, deferred)
 
-    def check_keywords(self, given: Mapping[str, Any], *own: str) -> None:
-        """Refuse invalid keywords of methods that write, even if there is nothing to write; not those in `own`."""
-        rest = {name: value for name, value in given.items() if name not in ("mode", *own)}
-        self._split_keywords(given.get("mode", "overwrite"), rest)
+    def check_keywords(self, mode: str, given: Mapping[str, Any]) -> None:
+        """Refuse invalid keywords of methods that write, even if there is nothing to write."""
+        self._split_keywords(mode, given)
 
     def _split_keywords(self, mode: str, given: Mapping[str, Any]) -> tuple[Uploader, str, Attributes]:
         """Return the uploader, mode and attributes that the keywords of methods that write stand for."""

@@ -16,15 +16,14 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs import bulk, paths, transactions
-from cosv4fs.arguments import at_once, check_keywords, path_text, whole
+from cosv4fs import bulk, layers, paths, transactions
+from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords, path_text, shows_keywords, whole
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
-from cosv4fs.layers import open_layers
 from cosv4fs.namespace import error_handler, fingerprint_of, time_of
 from cosv4fs.opening import open_writer
 from cosv4fs.options import OPTIONS
@@ -356,16 +355,22 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.runtime.files.share(pieces=max_concurrency).read(self._path(path), start, end)
 
+    @shows_keywords(CatKeywords)
     def cat(
-        self, path: Any, recursive: bool = False, on_error: str = "raise", batch_size: int | None = None, **kwargs: Any
+        self,
+        path: Any,
+        recursive: bool = False,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Unpack[CatKeywords],
     ) -> Any:
         """Return the content of one file, or a dict of contents by path; see fsspec.
 
         Files are read in parallel, at most `batch_size` at once; explicit paths cost one request each. Further keywords
         are those of `cat_file`.
         """
-        check_keywords("cat", kwargs, ("start", "end", "max_concurrency"))
-        return bulk.read_all(self, path, kwargs, recursive=recursive, on_error=on_error, batch_size=batch_size)
+        check_keywords("cat", kwargs, CatKeywords.__annotations__)
+        return bulk.read_all(self, path, {**kwargs}, recursive=recursive, on_error=on_error, batch_size=batch_size)
 
     def cat_ranges(
         self,
@@ -433,6 +438,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         files.get(self._path(rpath), lpath, outfile, callback, received, sha1)
 
     @with_progress("file")
+    @shows_keywords(GetKeywords)
     def get(
         self,
         rpath: Any,
@@ -441,20 +447,21 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         callback: Callback = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
         batch_size: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[GetKeywords],
     ) -> None:
         """Download files, several at once; see fsspec for the rules on targets, and `cat` for further keywords.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
         """
-        check_keywords("get", kwargs, ("max_concurrency",))
+        check_keywords("get", kwargs, GetKeywords.__annotations__)
         pool = self.pool.share(at_once("batch_size", batch_size))
         pairs, named = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
-        bulk.get_each(self, pool, pairs, named, callback, kwargs, recursive=recursive)
+        bulk.get_each(self, pool, pairs, named, callback, {**kwargs}, recursive=recursive)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
+    @shows_keywords(WriteKeywords)
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **keywords: Unpack[WriteKeywords]) -> None:
         """Write a file with its attributes, atomically. Nothing remains of the attributes of a file that is replaced.
 
@@ -476,19 +483,27 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         bulk.check_content(path, value)
         self.runtime.files.write(self._path(path), value, mode, keywords)
 
+    @shows_keywords(WriteKeywords)
     def pipe(
-        self, path: Any, value: bytes | None = None, batch_size: int | None = None, **kwargs: Unpack[WriteKeywords]
+        self,
+        path: Any,
+        value: bytes | None = None,
+        batch_size: int | None = None,
+        mode: str = "overwrite",
+        **keywords: Unpack[WriteKeywords],
     ) -> None:
         """Write one file, or several from a dict of contents by path, in parallel, at most `batch_size` at once.
 
         Nothing is written if a content is missing or not bytes (TypeError), if a path is invalid, or if two are the
         same (EINVAL). Further keywords are those of `pipe_file`.
         """
-        self.runtime.files.check_keywords(kwargs)
+        self.runtime.files.check_keywords(mode, keywords)
         contents = bulk.checked_contents(self, path, value)
-        self.pool.share(at_once("batch_size", batch_size)).map(lambda item: self.pipe_file(*item, **kwargs), contents)
+        pool = self.pool.share(at_once("batch_size", batch_size))
+        pool.map(lambda item: self.pipe_file(*item, mode, **keywords), contents)
 
     @with_progress("B")
+    @shows_keywords(WriteKeywords)
     def put_file(
         self,
         lpath: Any,
@@ -513,11 +528,12 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             later process if the connection fails for good.
         """
         path = self._path(rpath)
-        if bulk.put_folder(self, lpath, path, keywords):
+        if bulk.put_folder(self, lpath, path, mode, keywords):
             return
         self.runtime.files.put(lpath, path, callback, mode, resume, keywords)
 
     @with_progress("file")
+    @shows_keywords(WriteKeywords)
     def put(
         self,
         lpath: Any,
@@ -526,7 +542,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         callback: Callback = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
         batch_size: int | None = None,
-        **kwargs: Any,
+        mode: str = "overwrite",
+        resume: bool = True,
+        **keywords: Unpack[WriteKeywords],
     ) -> None:
         """Upload local files, several at once; see fsspec for the rules on targets, and `pipe` for further keywords.
 
@@ -534,50 +552,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         different length (ValueError). Links to directories, pipes and devices in a directory are left out, which raises
         an OSError (EINVAL) when all else was uploaded.
         """
-        self.runtime.files.check_keywords(kwargs, "resume")
+        self.runtime.files.check_keywords(mode, keywords)
         pool = self.pool.share(at_once("batch_size", batch_size))
         pairs, left = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
-        bulk.put_each(pool, pairs, left, callback, partial(self.put_file, **kwargs))
+        one = partial(self.put_file, mode=mode, resume=resume, **keywords)
+        bulk.put_each(pool, pairs, left, callback, one)
 
-    def open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | str | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Open a file; see fsspec for text mode and compression.
-
-        Parameters
-        ----------
-        path, mode : str
-            ``rb``, ``wb``, ``xb`` (create only) or ``ab``, or the same for text. ``ab`` reads the object, of at most
-            256 MiB, and uploads it again as a whole: a change by others meanwhile is noticed (ESTALE), except in the
-            moment of the upload. Attributes are kept. Not for coffers.
-        block_size : int, optional
-            Reading: bytes per range. Writing: the largest valid slice size up to this is used, or the smallest one;
-            for coffers, it is the size of the first parts. By the option `default_block_size` unless given.
-        size : int, optional
-            Reading: the size of the file, if it is known. Writing: the exact number of bytes to come; slices are
-            then uploaded while you write, and without it a large object is spooled until it is closed. Coffers do
-            not need it.
-        **attributes : str, dict
-            Writing: see `pipe_file`.
-        cache_type, cache_options : str, dict
-            The cache for reading: ``parallel``, or any of fsspec's; by the option `default_cache_type` unless given.
-
-        Raises
-        ------
-        FileNotFoundError, IsADirectoryError
-            Reading: the path is not a file.
-        NotImplementedError
-            The mode updates (``r+b``), or appends to an object in a coffer.
-        """
-        open_binary = partial(super().open, cache_options=cache_options)
-        block_size = self.config.default_block_size if block_size in (None, "default") else block_size
-        return open_layers(open_binary, self._path(path), mode, block_size, compression, kwargs)
+    open: ClassVar[layers.Opens] = layers.open  # type: ignore[assignment]  # it is bound
 
     def _open(
         self,

@@ -1,25 +1,29 @@
-"""Text mode and compression on top of binary files."""
+"""`open` of the filesystems: binary files, with text mode and compression on top of them."""
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from fsspec.compression import compr
 from fsspec.core import get_compression
+from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.arguments import whole_or_none
+from cosv4fs.attributes import ATTRIBUTES, Attributes
 from cosv4fs.concurrency.background import run_in_background
-from cosv4fs.options import MIB, cache_type
+from cosv4fs.options import MIB
+from cosv4fs.options import cache_type as known_cache_type
+from cosv4fs.reader import CosReader
 from cosv4fs.writer import CosWriter, closed_error, flat
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Unpack
 
 _COMPRESSION_BLOCK = MIB
 """Bytes that are compressed before the result is passed on."""
@@ -27,40 +31,200 @@ _COMPRESSION_BLOCK = MIB
 _CONTINUABLE = frozenset({"gzip", "bz2", "xz", "lzma"})
 """Compressions of which one file after another is a file with the content of both."""
 
+_OF_TEXT = ("encoding", "errors", "newline")
+_NAMED = (*_OF_TEXT, "size", "cache_type", *ATTRIBUTES)
+"""The keywords of `open` that are handed on only if they are given."""
+
 _MODES = (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"])
 
 
-def open_layers(
-    open_binary: Callable[..., Any],
+class Opens(Protocol):
+    """The method `open` for type checkers and editors, which know by the mode what it returns."""
+
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        *,
+        size: int | None = None,
+        cache_type: str | None = None,
+    ) -> CosReader: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        *,
+        size: int | None = None,
+        **attributes: Unpack[Attributes],
+    ) -> CosWriter: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["r", "rt", "w", "wt", "x", "xt", "a", "at"],
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        size: int | None = None,
+        cache_type: str | None = None,
+        **attributes: Unpack[Attributes],
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        size: int | None = None,
+        cache_type: str | None = None,
+        content_type: str | None = None,
+        cache_control: str | None = None,
+        content_disposition: str | None = None,
+        content_encoding: str | None = None,
+        content_language: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+    ) -> Any: ...
+
+
+def open(
+    self: Any,
     path: str,
-    mode: str,
-    block_size: int | str | None,
-    compression: str | None,
-    options: dict[str, Any],
+    mode: str = "rb",
+    block_size: int | str | None = None,
+    cache_options: dict[str, Any] | None = None,
+    compression: str | None = None,
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    size: int | None = None,
+    cache_type: str | None = None,
+    content_type: str | None = None,
+    cache_control: str | None = None,
+    content_disposition: str | None = None,
+    content_encoding: str | None = None,
+    content_language: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    biz_attr: str | None = None,
+    authority: str | None = None,
+    **others: Any,
 ) -> Any:
-    """Open a binary file with the requested text and compression layers.
+    """Open a file.
+
+    A file that is written appears when it is closed, as a whole. If the ``with`` block raises, nothing is written, and
+    an old file stays as it is.
 
     Parameters
     ----------
-    open_binary : callable
-        Called with path, mode, block size and further options; returns a binary file.
     path : str
-        Without a protocol; the compression ``infer`` depends on its suffix.
-    mode, block_size, compression, options
-        See ``fs.open``.
+        ``bucket/dir/name``, or the whole URL.
+    mode : str
+        Binary: ``rb`` reads, ``wb`` writes and replaces a file, ``xb`` writes and fails if the file exists, ``ab``
+        appends. Text: the same without the ``b``. ``ab`` reads the object, of at most 256 MiB, and uploads it again as
+        a whole: a change by others meanwhile is noticed (ESTALE), except in the moment of the upload. Attributes are
+        kept. Coffers are write-once: ``wb`` is ``xb`` there, and nothing can be appended.
+    block_size : int, optional
+        Reading: bytes per range. Writing: bytes per slice; the largest valid slice size up to this is used, or the
+        smallest one. In coffers it is the size of the first parts. The option `default_block_size` unless given.
+    cache_options : dict, optional
+        Reading: further arguments for the cache that `cache_type` names.
+    compression : str, optional
+        ``gzip``, ``bz2``, ``xz`` or any other that fsspec has; ``infer`` chooses by the suffix of the path.
+    encoding, errors, newline : str, optional
+        Text: see the builtin `open`. The encoding is that of `io.TextIOWrapper` unless given: name it.
+    size : int, optional
+        Reading: the size of the file in bytes, if it is known, which saves a request. Writing: the exact number of
+        bytes to come, after compression; slices are then uploaded while you write. Without it, an object that exceeds
+        the option `spool_memory` is kept in a temporary file until it is closed. Coffers do not need it.
+    cache_type : str, optional
+        Reading: ``parallel`` reads ahead in parallel, and others are those of fsspec, such as ``readahead``, ``all``
+        or ``none``. The option `default_cache_type` unless given.
+    content_type, cache_control, content_disposition, content_encoding, content_language : str, optional
+        Writing: headers of downloads. The content type is guessed from the name unless given. COS v3 and coffers store
+        the content type alone.
+    metadata : dict, optional
+        Writing: user metadata, text by name. Only COS v4 stores it.
+    biz_attr : str, optional
+        Writing: any text. Not for coffers.
+    authority : str, optional
+        Writing: who may read the file: ``private``, ``public-read`` or ``default``, the permission of the bucket. Only
+        COS v4 stores it.
+    **others
+        What fsspec and dask pass: ``autocommit=False`` publishes the file later, with `CosWriter.commit`.
+
+    Returns
+    -------
+    CosReader, CosWriter or file
+        The first two for binary modes without compression; else a file of `io`.
 
     Raises
     ------
-    ValueError, TypeError, LookupError
-        An argument is invalid, or the encoding is unknown; nothing is open.
+    FileNotFoundError, IsADirectoryError
+        Reading: the path is not a file.
+    FileExistsError
+        ``xb``, and always in coffers: the file exists; raised when it is opened, or when it is closed.
+    NotImplementedError
+        The mode updates (``r+b``) or appends to an object in a coffer, or the service cannot store an attribute.
+    ValueError, TypeError
+        An argument is invalid or unknown, or does not fit the mode; nothing is open.
+
+    Examples
+    --------
+    >>> with fs.open("bucket/table.csv.gz", "w", compression="infer", encoding="utf-8") as file:
+    ...     print("city,visits", file=file)
+    >>> with fs.open("bucket/table.csv.gz", "r", compression="infer", encoding="utf-8") as file:
+    ...     file.read().split()
+    ['city,visits']
+    >>> with fs.open("bucket/data.bin", "wb", size=6, metadata={"owner": "me"}) as file:
+    ...     file.write(b"abcdef")
+    6
+    >>> with fs.open("bucket/data.bin") as file:
+    ...     file.seek(-2, 2), file.read()
+    (4, b'ef')
     """
-    _check(mode, options.get("cache_type"))
+    given = {name: value for name, value in locals().items() if name in _NAMED and value is not None}
+    block_size = self.config.default_block_size if block_size in (None, "default") else block_size
     block_size = whole_or_none("block_size", block_size, 1)
+    open_binary = partial(AbstractFileSystem.open, self, cache_options=cache_options)
+    return _opened(open_binary, self._path(path), mode, block_size, compression, given | others)
+
+
+def _opened(
+    open_binary: Callable[..., Any],
+    path: str,
+    mode: str,
+    block_size: int | None,
+    compression: str | None,
+    options: dict[str, Any],
+) -> Any:
+    """Open a binary file with the requested layers; `open_binary` takes path, mode, block size and further options."""
+    _check(mode, options.get("cache_type"))
     if "size" in options:
         options["size"] = whole_or_none("size", options["size"], 0)
     text = "b" not in mode
-    names = ("encoding", "errors", "newline") if text else ()
-    text_options = {name: options.pop(name) for name in names if name in options}
+    text_options = {name: options.pop(name) for name in _OF_TEXT if name in options}
+    if text_options and not text:
+        raise TypeError(f"{', '.join(text_options)}: only files opened in text mode take this, not those of {mode!r}")
     binary = mode.replace("t", "") + "b" if text else mode
     # before the file is opened, which may cost requests
     codec = get_compression(path, compression)
@@ -91,7 +255,7 @@ def _check(mode: object, caching: object) -> None:
     plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
     if plain not in _MODES:
         raise ValueError(f"mode must be one of rb, wb, xb, ab, r, w, x and a, not {mode!r}")
-    if caching is not None and cache_type(caching) is None:
+    if caching is not None and known_cache_type(caching) is None:
         raise ValueError(f"cache_type must be parallel or one of fsspec's, not {caching!r}")
 
 

@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "reader": SHARED,
     "writer": SHARED,
     "opening": {"reader", "writer", *SHARED},
-    "layers": {"writer", *SHARED},
+    "layers": {"reader", "writer", *SHARED},
     "transactions": {"writer"},
     "display": {"bulk", *LEAVES},
     "identity": LEAVES,
