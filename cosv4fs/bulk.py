@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-import threading
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+from fsspec.callbacks import Callback
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.spec import AbstractFileSystem
@@ -31,10 +28,7 @@ from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.info import Info
 from cosv4fs.localfiles import LocalNames, is_copied, is_part, replacing
-
-_T = TypeVar("_T")
-Step = Callable[[int], None]
-
+from cosv4fs.progress import FileSize, each_pair
 
 # wildcards of fsspec, and the characters, which no name has, that replace them while a literal name is planned
 _MAGIC = str.maketrans("*?[", "\ud800\ud801\ud802")
@@ -171,11 +165,25 @@ def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> 
     return unique, sorted(left)
 
 
+def _local_files(pairs: list[PathPair]) -> list[FileSize]:
+    """Return the local files to upload, and their sizes; pipes and devices have none."""
+    found: list[FileSize] = []
+    for source, _ in pairs:
+        try:
+            status = os.stat(source)  # noqa: PTH116 - parsing a path costs more
+        except OSError:
+            # its upload raises the error
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            found.append((source, status.st_size if stat.S_ISREG(status.st_mode) else None))
+    return found
+
+
 def put_each(
     pool: Pool, pairs: list[PathPair], left: list[str], callback: Callback, put: Callable[[str, str, Callback], None]
 ) -> None:
     """Upload files in parallel, then report what was left out; see `plan_put`."""
-    each_pair(pool, pairs, callback, put)
+    each_pair(pool, pairs, callback, put, _local_files)
     if left:
         text = f"links to directories, pipes and devices were left out, {len(left)} in all: name them to upload them"
         raise OSError(errno.EINVAL, text, left[0])
@@ -385,53 +393,6 @@ def _is_local_literal(path: str) -> bool:
     return has_magic(path) and Path(path).exists()
 
 
-class _CallbackRunner:
-    """Calls callbacks from worker threads: one at a time, and in the context of the thread that created this object.
-
-    Callbacks need not be thread-safe, because fsspec's own filesystems call them from a single thread. Notebooks use
-    the context to show output below the right cell.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._context = threading.Lock(), copy_context()
-
-    def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        with self._lock:
-            return self._context.run(function, *arguments)
-
-    @contextmanager
-    def branched(self, callback: Callback, pair: PathPair) -> Iterator[Callback]:
-        branch = self.run(callback.branched, *pair)
-        child = self.run(branch.__enter__)
-        try:
-            yield child
-        finally:
-            self.run(branch.__exit__, *sys.exc_info())
-
-
-_runner: ContextVar[_CallbackRunner | None] = ContextVar("_runner", default=None)
-"""The runner of the operation, in threads that process one of many files."""
-
-
-def each_pair(
-    pool: Pool, pairs: list[PathPair], callback: Callback, action: Callable[[str, str, Callback], None]
-) -> None:
-    """Apply `action` to all pairs in parallel; `callback` counts files, its branches count bytes."""
-    runner = _CallbackRunner()
-    callback.set_size(len(pairs))
-
-    def one(pair: PathPair) -> None:
-        token = _runner.set(runner)
-        try:
-            with runner.branched(callback, pair) as child:
-                action(*pair, child)
-        finally:
-            _runner.reset(token)
-        runner.run(callback.relative_update, 1)
-
-    pool.map(one, pairs)
-
-
 def _folders_in(fs: AbstractFileSystem, pairs: list[PathPair], recursive: bool) -> set[str]:
     """Return the sources that planning has just listed as directories, so that they are not tried as files."""
     found = {source for source, _ in pairs if recursive and fs.namespace.cache.is_directory(source)}
@@ -439,6 +400,13 @@ def _folders_in(fs: AbstractFileSystem, pairs: list[PathPair], recursive: bool) 
         return found
     # the one that the caller has named may also be a file; listings have told that of all others
     return {source for source in found if not fs.isfile(source)}
+
+
+def _listed_files(fs: Any, folders: Collection[str], pairs: list[PathPair]) -> list[FileSize]:
+    """Return the files to download, and their sizes as far as they are cached: finding one out costs a request."""
+    names = [source for source, _ in pairs if source not in folders]
+    infos = [fs.namespace.cache.info(name) for name in names]
+    return [(name, None if info is None else info["size"]) for name, info in zip(names, infos, strict=True)]
 
 
 def get_each(
@@ -464,7 +432,7 @@ def get_each(
         else:
             fs.get_file(source, target, callback=child, **options)
 
-    each_pair(pool, pairs, callback, one)
+    each_pair(pool, pairs, callback, one, partial(_listed_files, fs, folders))
     if recursive:
         _check_complete(fs, {source for source, _ in pairs}, folders)
 
@@ -533,16 +501,3 @@ def copy_through(fs: Any, source: str, target: str) -> None:
             while data:
                 writer.write(data)
                 data = reader.read(fs.config.slice_size)
-
-
-def is_one_of_many() -> bool:
-    """Return whether the calling thread processes one of many files, whose progress is reported together."""
-    return _runner.get() is not None
-
-
-def step_counter(callback: Callback | None) -> tuple[Step | None, Step | None]:
-    """Return functions that report a size and bytes to `callback`; None for the default callback."""
-    if callback is None or callback is DEFAULT_CALLBACK:
-        return None, None
-    runner = _runner.get() or _CallbackRunner()
-    return partial(runner.run, callback.set_size), partial(runner.run, callback.relative_update)

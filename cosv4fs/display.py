@@ -1,20 +1,14 @@
-"""The display of filesystems, listings and progress, in notebooks and on terminals."""
+"""The display of filesystems and listings, in notebooks and on terminals."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from html import escape
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from cosv4fs import bulk
 from cosv4fs.config import Config
-from cosv4fs.missing import missing_package
 from cosv4fs.options import OPTIONS
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _MAX_ROWS = 50
 """Rows of a listing that a notebook displays."""
@@ -98,28 +92,3 @@ def human_size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
-
-
-def with_progress(unit: str) -> Callable[[_F], _F]:
-    """Decorate a method that takes a `callback`: show a bar, in ``B`` or ``file``, if the option `progress` is set."""
-
-    def decorate(method: _F) -> _F:
-        position = list(inspect.signature(method).parameters).index("callback") - 1
-
-        @functools.wraps(method)
-        def shown(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.config.progress or "callback" in kwargs or len(args) > position or bulk.is_one_of_many():
-                return method(self, *args, **kwargs)
-            try:
-                from fsspec.callbacks import TqdmCallback  # noqa: PLC0415 - tqdm is optional
-                from tqdm.auto import tqdm  # noqa: PLC0415
-            except ImportError as error:
-                raise missing_package(error) from error
-
-            kind = {"unit": unit, "unit_scale": unit == "B", "desc": method.__name__}
-            with TqdmCallback(tqdm_kwargs=kind, tqdm_cls=tqdm) as callback:
-                return method(self, *args, callback=callback, **kwargs)
-
-        return cast("_F", shown)
-
-    return decorate

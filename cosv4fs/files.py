@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
 
-from cosv4fs import bulk, paths
+from cosv4fs import paths
 from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
 from cosv4fs.attributes import Attributes, WriteKeywords, attributes_in, guessed_type, parsed_attributes
 from cosv4fs.concurrency import Pool
@@ -21,6 +21,7 @@ from cosv4fs.errors import CosError, CosIsADirectoryError
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.localfiles import naming_file, open_stream
 from cosv4fs.namespace import Namespace
+from cosv4fs.progress import Step, step_counter
 from cosv4fs.transfer.download import Download
 from cosv4fs.transfer.journal import Journal
 from cosv4fs.transfer.sources import FileSource, MemorySource
@@ -95,7 +96,7 @@ class Files:
         sha1: str | None = None,
     ) -> _T:
         self._namespace.check_file(path)
-        set_size, progress = bulk.step_counter(callback)
+        set_size, progress = step_counter(callback)
         version, sha = self._namespace.version(path), (sha1 or self.expected_sha1(path) or "").lower() or None
         client, pool = self._uploader.client, self._uploader.pool
         download = Download(client, pool, path, version, sha, set_size, progress, accepts_newer=sha1 is None)
@@ -244,7 +245,7 @@ class Files:
         """Upload a local file atomically; see `put_file` of the filesystem."""
         uploader, mode, attributes = self._split_keywords(mode, keywords)
         target = self.target(path, mode, attributes)
-        set_size, progress = bulk.step_counter(callback)
+        set_size, progress = step_counter(callback)
         with self._changing(path), naming(target), FileSource(lpath) as source:
             if source.is_stream:
                 self._put_stream(ObjectWriter(uploader, target), source, path, target, progress)
@@ -258,7 +259,7 @@ class Files:
                 uploader.upload(target, source, progress, entry)
 
     def _put_stream(
-        self, writer: ObjectWriter, source: FileSource, path: str, target: Target, progress: bulk.Step | None
+        self, writer: ObjectWriter, source: FileSource, path: str, target: Target, progress: Step | None
     ) -> None:
         """Upload the output of a pipe or device."""
         self._namespace.check_free(path, create=target.create)

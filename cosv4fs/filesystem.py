@@ -21,12 +21,13 @@ from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords,
 from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
-from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text, with_progress
+from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.namespace import error_handler, fingerprint_of, time_of
 from cosv4fs.opening import open_writer
 from cosv4fs.options import OPTIONS
+from cosv4fs.progress import FileProgress, TreeProgress, with_progress
 from cosv4fs.protocols import Capabilities
 from cosv4fs.reader import CosReader
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
@@ -407,7 +408,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """Return the last `size` bytes of a file, in one request; none if negative."""
         return self.cat_file(path, -size) if (size := whole("size", size)) > 0 else b""
 
-    @with_progress("B")
+    @with_progress(FileProgress.of_one)
     def get_file(
         self,
         rpath: str,
@@ -437,7 +438,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         files = self.runtime.files.share(pieces=max_concurrency)
         files.get(self._path(rpath), lpath, outfile, callback, received, sha1)
 
-    @with_progress("file")
+    @with_progress(TreeProgress)
     @shows_keywords(GetKeywords)
     def get(
         self,
@@ -502,7 +503,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         pool = self.pool.share(at_once("batch_size", batch_size))
         pool.map(lambda item: self.pipe_file(*item, mode, **keywords), contents)
 
-    @with_progress("B")
+    @with_progress(FileProgress.of_one)
     @shows_keywords(WriteKeywords)
     def put_file(
         self,
@@ -532,7 +533,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             return
         self.runtime.files.put(lpath, path, callback, mode, resume, keywords)
 
-    @with_progress("file")
+    @with_progress(TreeProgress)
     @shows_keywords(WriteKeywords)
     def put(
         self,

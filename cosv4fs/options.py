@@ -490,7 +490,8 @@ OPTIONS = (
     ),
     Option(
         "progress", _FLAG,
-        "Show a progress bar (tqdm) for ``put``, ``get``, ``put_file`` and ``get_file`` without a callback.",
+        "Show a progress bar of bytes for ``put``, ``get``, ``put_file`` and ``get_file`` without a callback. It needs "
+        "tqdm, and is a widget in notebooks with ipywidgets.",
         default=False,
     ),
     Option("use_listings_cache", _FLAG, "Cache listings and statuses.", default=True),

@@ -1,8 +1,6 @@
 """What notebooks show of filesystems, listings and transfers."""
 
-import io
 import pickle
-from contextlib import redirect_stderr
 
 import fsspec
 import pytest
@@ -58,32 +56,3 @@ def test_a_long_listing_is_cut():
 )
 def test_sizes(count, text):
     assert human_size(count) == text
-
-
-def shown(action):
-    out = io.StringIO()
-    with redirect_stderr(out):
-        action()
-    return out.getvalue()
-
-
-def test_bars_are_off_unless_wanted(options, tmp_path):
-    (tmp_path / "a").write_bytes(b"x" * 2000)
-    quiet = fsspec.filesystem("cosv4", **options)
-    assert shown(lambda: quiet.put_file(tmp_path / "a", "shown/a")) == ""
-    fs = fsspec.filesystem("cosv4", **options, progress=True)
-    assert "2.00k/2.00k" in shown(lambda: fs.put_file(tmp_path / "a", "shown/a"))
-    assert "2.00k/2.00k" in shown(lambda: fs.get_file("shown/a", tmp_path / "b"))
-    many = shown(lambda: fs.put([str(tmp_path / "a"), str(tmp_path / "b")], "shown/many/"))
-    assert "2/2" in many
-    # one bar for all, none for each
-    assert "put_file" not in many
-
-
-def test_a_callback_of_ones_own_is_the_only_one(options, tmp_path):
-    (tmp_path / "a").write_bytes(b"x" * 2000)
-    fs = fsspec.filesystem("cosv4", **options, progress=True)
-    callback = fsspec.callbacks.Callback()
-    assert shown(lambda: fs.put_file(tmp_path / "a", "shown/a", callback=callback)) == ""
-    assert shown(lambda: fs.put_file(tmp_path / "a", "shown/a", callback)) == ""
-    assert callback.value == 4000

@@ -7,7 +7,6 @@ terminals, too.
 from __future__ import annotations
 
 import heapq
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from cosv4fs.cli.session import Session
 from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.metadata import NotCarried
-from cosv4fs.missing import missing_package
+from cosv4fs.progress import ByteBar, files_text, new_bar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,7 +71,8 @@ class Progress:
         self._shows_lines = session.verbosity >= VERBOSE or (lines and is_plain)
         self._shows_totals = is_plain and not lines
         self._lock = threading.Lock()
-        self._bar: Any = None
+        self._listing: Any = None
+        self._bar = ByteBar(action)
         self._began = self._last_totals = clock()
         self._listed = self._planned = self._planned_size = self._moved = 0
         self._slowest: list[tuple[float, str, int]] = []
@@ -83,8 +83,8 @@ class Progress:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._end_listing()
+        self._bar.close()
         if isinstance(error, KeyboardInterrupt):
             # SIGHUP says that the terminal was closed
             with suppress(OSError):
@@ -95,29 +95,26 @@ class Progress:
         with self._lock:
             self._listed += count
             if self._session.progress and not self._planned:
-                self._bar_of(desc="listing", unit=" files").update(count)
+                if self._listing is None:
+                    self._listing = new_bar(desc="listing", unit=" files")
+                self._listing.update(count)
             self._tell_totals(f"listed {counted(self._listed, 'file')}")
 
     def planned(self, files: int, size: int) -> None:
         """Add to the number of files, and of their bytes, that will be done."""
         with self._lock:
-            if self._bar is not None and not self._planned:
-                # that of the listing
-                self._bar.close()
-                self._bar = None
+            self._end_listing()
             self._planned += files
             self._planned_size += size
-            if self._session.progress:
-                bar = self._bar_of_bytes()
-                bar.total = self._planned_size
-                bar.refresh()
+            self._bar.expect([size])
+            self._show_bar()
 
     def moved(self, size: int) -> None:
         """Count bytes, as they come."""
         with self._lock:
             self._moved += size
             if self._session.progress:
-                self._bar_of_bytes().update(size)
+                self._bar.advance(size)
             self._tell_totals()
 
     @contextmanager
@@ -153,7 +150,7 @@ class Progress:
             if size is not None and seconds is not None:
                 change = heapq.heappush if len(self._slowest) < _SLOWEST else heapq.heappushpop
                 change(self._slowest, (seconds, text, size))
-            self._update_postfix()
+            self._show_bar()
             self._tell_totals()
         details = ", ".join(filter(None, (detail, "" if size is None else human_size(size))))
         self._session.tell(f"{text} ({details})" if details else text, is_shown=self._shows_lines)
@@ -162,7 +159,7 @@ class Progress:
         """Count a file that failed."""
         with self._lock:
             self.failed += 1
-            self._update_postfix()
+            self._show_bar()
             self._tell_totals()
 
     def statistics(self) -> dict[str, Any]:
@@ -217,23 +214,14 @@ class Progress:
         size = f" of {human_size(self._planned_size)}" if self._planned else ""
         return f"{files}, {human_size(self._moved)}{size}"
 
-    def _bar_of_bytes(self) -> Any:
-        return self._bar_of(desc=self._action, unit="B", unit_scale=True, unit_divisor=1024)
+    def _end_listing(self) -> None:
+        if self._listing is not None:
+            self._listing.close()
+            self._listing = None
 
-    def _bar_of(self, **settings: Any) -> Any:
-        """Return the bar, a new one if there is none."""
-        if self._bar is None:
-            try:
-                from tqdm import tqdm  # noqa: PLC0415 - only needed here
-            except ImportError as error:
-                raise missing_package(error) from error
-            self._bar = tqdm(**settings, file=sys.stderr)
-        return self._bar
-
-    def _update_postfix(self) -> None:
-        if self._bar is not None and self._planned:
-            failed = f", {self.failed:,} failed" if self.failed else ""
-            self._bar.set_postfix_str(f"{self.files:,}/{self._planned:,} files{failed}", refresh=False)
+    def _show_bar(self) -> None:
+        if self._session.progress and self._planned:
+            self._bar.show(files_text(self.files, self._planned, self.failed))
 
     def _tell_totals(self, text: str | None = None) -> None:
         now = self._clock()

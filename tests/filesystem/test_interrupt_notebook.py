@@ -1,19 +1,16 @@
 """Interrupting a cell of a notebook: the cell ends, nothing goes on behind it, and the next cell works."""
 
 import os
-import queue
 import tempfile
 import threading
 
 import pytest
-from jupyter_client.manager import KernelManager
 
 from cosv4fs.emulator.faults import Stall
+from tests.kernels import TIMEOUT, Kernel
 
 BUCKET = "test-1250000000"
 MIB = 1024 * 1024
-TIMEOUT = 60
-"""Seconds to wait for what has to come; a stall lasts longer."""
 
 BEGIN = """
 import os, threading, fsspec
@@ -58,39 +55,6 @@ CELLS = {
         "with fs.open(path, 'wb', size=9 * MIB) as file:\n    for _ in range(9):\n        file.write(b'x' * MIB)",
     ),
 }
-
-
-class Kernel:
-    """A running kernel, one cell after another."""
-
-    def __init__(self, folder):
-        # ports are chosen some time before they are bound: others may take them
-        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
-        self.manager.start_kernel()
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=TIMEOUT)
-
-    def stop(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
-
-    def start(self, code):
-        return self.client.execute(code)
-
-    def finish(self, cell):
-        """Wait for the end of a cell; return the name of its exception, and the exception's text."""
-        while True:
-            try:
-                reply = self.client.get_shell_msg(timeout=TIMEOUT)
-            except queue.Empty:
-                pytest.fail("the cell does not end")
-            if reply["parent_header"].get("msg_id") == cell:
-                return reply["content"].get("ename"), reply["content"].get("evalue")
-
-    def run(self, code):
-        assert self.finish(self.start(code)) == (None, None)
 
 
 @pytest.fixture(scope="module")
