@@ -16,7 +16,7 @@ from cosv4fs.attributes import ATTRIBUTES, META
 from cosv4fs.cli import main
 from cosv4fs.cli.failures import EXIT_CODES
 from cosv4fs.emulator import CofferEmulator, Emulator
-from cosv4fs.options import variables_of
+from cosv4fs.options import OPTIONS, variables_of
 from cosv4fs.protocols import CDCS, V3, V4
 
 if sys.version_info >= (3, 11):
@@ -147,6 +147,17 @@ def test_options(name):
     page = PAGES[f"{REFERENCE}options.md"]
     start, stop = places(page, name)
     assert page[start:stop] == tables()[name]
+
+
+def test_refused_options():
+    page = PAGES[f"{REFERENCE}services.md"]
+    for protocol, place in ((V3, page.partition("## COS v3")[2]), (CDCS, page.partition("## Coffers")[2])):
+        refused = [option.name for option in OPTIONS if protocol.name in option.refused]
+        if protocol is V3:
+            # not said there: that is for coffers alone
+            refused.remove("security_token")
+        sentence = next(line for line in re.split(r"\.\s", place) if "refused" in line)
+        assert set(re.findall(r"`(\w+)`", sentence)) == set(refused)
 
 
 def test_attributes():
