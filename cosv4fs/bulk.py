@@ -27,7 +27,8 @@ from cosv4fs.collisions import PathPair, check_copies, check_moves, check_target
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.info import Info
-from cosv4fs.localfiles import LocalNames, is_copied, is_part, replacing
+from cosv4fs.localfiles import is_copied, is_part, replacing
+from cosv4fs.localnames import LocalNames, are_possible
 from cosv4fs.progress import FileSize, each_pair
 
 # wildcards of fsspec, and the characters, which no name has, that replace them while a literal name is planned
@@ -134,7 +135,8 @@ def _directories_among(fs: AbstractFileSystem, sources: Iterable[str]) -> Callab
 def _check_contained(root: str, targets: list[str]) -> None:
     """Refuse local targets outside the directory that the user named, because names come from the service.
 
-    fsspec does the same only since 2026. The meaning of backslashes and drive letters depends on the local system.
+    Also refuse names that no local file can have: Windows would write to another file, or to a device. fsspec does the
+    first only since 2026. The meaning of backslashes and drive letters depends on the local system.
     """
     # abspath, not realpath: symbolic links in the local directory are the user's own and followed
     top = os.path.normcase(os.path.abspath(root))  # noqa: PTH100
@@ -142,6 +144,9 @@ def _check_contained(root: str, targets: list[str]) -> None:
         path = os.path.normcase(os.path.abspath(target))  # noqa: PTH100
         if path != top and not path.startswith(top.rstrip(os.sep) + os.sep):
             raise make_error(errno.EINVAL, f"the file would be written outside {root}: get it by its name", target)
+        if not are_possible(target.removeprefix(root).split("/")):
+            text = "local files cannot have this name: get the file by its name, to a path of another name"
+            raise make_error(errno.EINVAL, text, target)
 
 
 def plan_put(fs: AbstractFileSystem, lpath: Any, rpath: Any, **options: Any) -> tuple[list[PathPair], list[str]]:

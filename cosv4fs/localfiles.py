@@ -6,7 +6,8 @@ complete, it gets the name of the target; if that is taken, the name of a hidden
 once. Where the disk has no unnamed files, the part file has its name from the beginning.
 
 Part files have random names, are created exclusively, so that nobody can place a link there, and are private to the
-user. A lock, which ends with the process, distinguishes part files in use from abandoned ones.
+user. A lock, which ends with the process, distinguishes part files in use from abandoned ones. Windows needs none: it
+removes no file that is open.
 """
 
 from __future__ import annotations
@@ -17,27 +18,19 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows: abandoned part files are not removed
-    fcntl = None
+from cosv4fs.portability import NO_LINKS, fcntl
 
 _MAX_PREFIX = 20
 """Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
 
 _MAX_LINKS = 40
 """Symbolic links that are followed one after another, as in Linux."""
-
-_MAX_FOLDERS = 10_000
-"""Folders whose real paths are cached at once."""
 
 _DESCRIPTOR = re.compile(r"(?:/proc/(?P<pid>\d+)(?:/task/\d+)?/fd|/dev/fd)/(?P<number>\d+)")
 """Files that a process has open, on Linux and elsewhere."""
@@ -235,49 +228,14 @@ def _put_in_place(part: _Part, held: int | None, path: Path) -> None:
     part.path.replace(path)
 
 
-class LocalNames:
-    """Recognizes the paths of one local file; symbolic links are followed in folders, and at `followed` paths."""
-
-    def __init__(self, followed: Collection[str] = ()) -> None:
-        self._followed = followed
-        self._folders: dict[str, str] = {}
-        self._folded: dict[str, str] = {}
-
-    def identity(self, path: Any) -> str:
-        """Return the same text for all paths of one file, which need not exist."""
-        if not isinstance(path, str):
-            # an open file
-            return f"<{id(path)}>"
-        real = self.real(path, follow=path in self._followed)
-        other = self._folded.setdefault(real.casefold(), real)
-        return other if other != real and ignores_case(real) else real
-
-    def real(self, path: str, *, follow: bool) -> str:
-        """Return the path of a file without symbolic links in its folder; with `follow`, not to it either."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            if len(self._folders) >= _MAX_FOLDERS:
-                self._folders.clear()
-            self._folders[folder] = os.path.realpath(folder)
-        # os.path is faster than pathlib, and names may be many
-        place = os.path.join(self._folders[folder], name)  # noqa: PTH118
-        return os.path.normcase(os.path.realpath(place) if follow and os.path.islink(place) else place)  # noqa: PTH114
-
-
-def ignores_case(path: str) -> bool:
-    """Return whether the disk of a path ignores case, by the nearest folder that exists and has letters in its name."""
-    for folder in Path(path).parents:
-        other = folder.with_name(folder.name.swapcase()) if folder.name else folder
-        if other != folder and os.path.lexists(folder):
-            return os.path.lexists(other) and os.path.samestat(folder.lstat(), other.lstat())
-    return False
-
-
 def remove_abandoned(part: str | os.PathLike[str]) -> None:
     """Remove the part file of a killed process; one in use stays."""
-    if fcntl is None:
-        return
     part = Path(part)
+    if fcntl is None:
+        with suppress(OSError):
+            # Windows does not remove files that are open
+            part.unlink()
+        return
     with suppress(OSError), open(part, "r+b", buffering=0, opener=_without_links) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_at(file.fileno(), part):
@@ -413,7 +371,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.open(path, flags | NO_LINKS | os.O_NONBLOCK)
 
 
 def _status_of(path: Path) -> os.stat_result | None:

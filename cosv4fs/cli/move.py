@@ -26,7 +26,7 @@ from cosv4fs.cli.session import Session, transfers
 from cosv4fs.cli.transfers import Copier, row_of
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.display import counted
-from cosv4fs.localfiles import LocalNames
+from cosv4fs.localnames import LocalNames
 from cosv4fs.migrate.infos import holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import errno
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +54,7 @@ def write_profile(name: str, values: Mapping[str, str | None]) -> Path:
         raise OSError(errno.EINVAL, f"its section [{name}] cannot be edited safely: edit it by hand", str(file))
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # the new file gets the permissions of the old one: it must never be readable by others
-    os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    file.touch(mode=0o600)
     file.chmod(0o600)
     # a symbolic link stays, as made by people who keep their settings elsewhere
     with replacing(file) as target:

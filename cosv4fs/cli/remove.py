@@ -203,7 +203,7 @@ def check_removable(location: Location, instead: str, *, stays: bool = False) ->
     if location.capabilities.container and "/" not in location.path and not (stays and location.path):
         ways = f"use the web console; {instead}" if location.path else "name a path in one"
         raise click.UsageError(f"{location.url}: a bucket cannot be moved or removed through this API: {ways}")
-    if location.is_local and location.canonical == Path(location.canonical).anchor:
+    if location.is_local and Path(location.canonical).parent == Path(location.canonical):
         raise click.UsageError(f"{location.url}: the root directory is neither moved nor removed")
 
 

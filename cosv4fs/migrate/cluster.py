@@ -146,8 +146,8 @@ def _connected(distributed: Any, address: str, threads: int, stack: ExitStack) -
 def _local_cluster(distributed: Any, threads: int, stack: ExitStack) -> Any:
     """Return a running cluster of processes on this machine, which are ended with `stack`."""
     processes = max(1, min(threads, os.cpu_count() or 1))
-    if hasattr(resource_tracker, "ensure_running"):
-        # else it would be started by the thread below, and unblock the signal there
+    if hasattr(signal, "pthread_sigmask"):
+        # else it would be started by the thread below, and unblock the signal there; Windows has neither
         resource_tracker.ensure_running()
     starting = _in_thread(
         lambda: distributed.LocalCluster(

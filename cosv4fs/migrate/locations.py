@@ -21,6 +21,7 @@ from fsspec.registry import available_protocols, registry
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
+from cosv4fs.localnames import are_possible, slashed
 from cosv4fs.missing import missing_package
 from cosv4fs.protocols import Capabilities
 
@@ -77,8 +78,8 @@ class Location:
 
     @property
     def canonical(self) -> str:
-        """The path to compare with others of this filesystem; local symbolic links are resolved."""
-        return os.path.realpath(self.path) if self.is_local else self.path
+        """The path to compare with others of this filesystem; local ones are real paths, with slashes."""
+        return slashed(os.path.normcase(os.path.realpath(self.path))) if self.is_local else self.path
 
     def is_same(self, other: Location) -> bool:
         """Return whether both are the same file or directory."""
@@ -175,7 +176,7 @@ class Location:
         parts, text = relative.split("/"), f"the name {relative!r} cannot be used inside {self.url}"
         if not _NO_NAMES.isdisjoint(parts):
             return f"{text}: a component is empty, '.' or '..'"
-        if self.is_local and _escapes(parts):
+        if self.is_local and not are_possible(parts):
             return f"{text}: local files cannot have it"
         if VERSION_MARK in relative and self.protocols & S3:
             other = relative.partition(VERSION_MARK)[0]
@@ -225,10 +226,6 @@ def _instance_for_thread(location: Location) -> AbstractFileSystem:
     return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
 
 
-def _escapes(parts: list[str]) -> bool:
-    return any("\0" in part or (os.sep != "/" and (os.sep in part or ":" in part)) for part in parts)
-
-
 def open_location(url: str, options: Options | None = None) -> Location:
     """Return the location of a URL, a local path, or an fsspec chain such as ``zip://*::cosv4://…``."""
     if not url:
@@ -246,7 +243,11 @@ def open_location(url: str, options: Options | None = None) -> Location:
         fs, path = url_to_fs(url, **single, **given)
     except ImportError as error:
         raise missing_package(error) from error
-    return Location(fs, path.rstrip("/") or path or fs.root_marker, url.endswith("/"))
+    bare = path.rstrip("/") or path or fs.root_marker
+    if isinstance(fs, LocalFileSystem) and os.sep != "/":
+        # a drive without its slash would be the working directory there
+        return Location(fs, f"{bare}/" if bare.endswith(":") else bare, url.endswith(("/", os.sep)))
+    return Location(fs, bare, url.endswith("/"))
 
 
 def _refuse_missing_slashes(path: str) -> None:

@@ -18,12 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from cosv4fs.migrate.database import Database
 from cosv4fs.migrate.metadata import EXAMPLES, Lost
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows: SQLite's own lock serves
-    fcntl = None
+from cosv4fs.portability import NO_LINKS, try_lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -397,19 +392,17 @@ def _work_in(states: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """Lock the file beside `path` until it is closed or the process ends; None where ``flock`` is unavailable."""
-    if fcntl is None:
-        return None
+    """Lock the file beside `path` until it is closed or the process ends; None where there are no such locks."""
     lock = _open_private(path.with_name(path.name + ".lock"))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(lock.fileno())
     except OSError as error:
         lock.seek(0)
         holder = lock.read(20).strip()
         lock.close()
         if error.errno in (errno.EAGAIN, errno.EACCES):
             raise _busy(path, holder) from error
-        # the filesystem does not support flock
+        # the system or the disk has no locks
         return None
     # a hard link may be another user's file
     if os.fstat(lock.fileno()).st_nlink == 1:
@@ -432,7 +425,7 @@ def _open_private(path: Path) -> IO[str]:
 
 
 def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    return os.open(path, flags | NO_LINKS, 0o600)
 
 
 def _busy(path: Path, holder: str = "") -> BlockingIOError:

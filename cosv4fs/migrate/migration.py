@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cosv4fs.concurrency import Pool
-from cosv4fs.localfiles import ignores_case
+from cosv4fs.localnames import ignores_case
 from cosv4fs.migrate import cluster
 from cosv4fs.migrate.access import check_access
 from cosv4fs.migrate.copying import ByteProgress

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cosv4fs.localfiles import LocalNames, ignores_case
+from cosv4fs.localnames import LocalNames, folded, ignores_case, slashed
 from cosv4fs.migrate.database import PAGE, Database
 from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.locations import VERSION_MARK, Location
@@ -29,7 +29,7 @@ ListedCallback = Callable[[int], object]
 _FILE, _DIRECTORY, _NOT_SELECTED = range(3)
 """Kinds of rows; a file that is not selected by its size or time shows that the other tree's file is no extra one."""
 
-_UNUSUAL = re.compile(rf"(^|/)\.{{0,2}}(/|$)|\0|[\ud800-\udfff]|{re.escape(VERSION_MARK)}" if os.sep == "/" else "")
+_UNUSUAL = re.compile(rf"(^|/)\.{{0,2}}(/|$)|\0|[\ud800-\udfff]|{re.escape(VERSION_MARK)}" if os.name != "nt" else "")
 """What a relative path has that may be invalid; everything may on Windows."""
 
 _MAX_FOLDERS = 10_000
@@ -296,10 +296,10 @@ class Pairs:
     def _within_base(self, real: str) -> str:
         """Return the key of a real local path: relative to that of the target if it is inside."""
         relative = "" if real == self._base else real.removeprefix(self._base.rstrip(os.sep) + os.sep)
-        return self._fold(relative if os.sep == "/" else relative.replace(os.sep, "/"))
+        return self._fold(slashed(relative))
 
     def _fold(self, place: str) -> str:
-        return place.casefold() if self._ignores_case else place
+        return folded(place, ignores_case=self._ignores_case) if self.target.is_local else place
 
     def pages(self, condition: str = "1", *values: Any) -> Iterator[list[Row]]:
         """Yield the rows of pairs page by page, those that meet a condition in SQL on ``ours AS o``."""

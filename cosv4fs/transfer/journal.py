@@ -147,7 +147,7 @@ class Journal:
             Those that the object gets.
         """
         real = os.path.realpath(path)
-        name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogateescape")).hexdigest()
+        name = hashlib.sha256("\0".join((self._account, remote, real)).encode("utf-8", "surrogatepass")).hexdigest()
         wanted = hashlib.sha256(json.dumps(attributes, sort_keys=True).encode()).hexdigest()
         identity = {"path": real, "account": self._account, "remote": remote, "attributes": wanted, **_identity(status)}
         file, holder, claimed = self._folder / f"{name[:32]}.json", object(), _claimed()

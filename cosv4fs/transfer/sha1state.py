@@ -2,52 +2,73 @@
 
 `hashlib` does not show its inner state. The library that it is built on does: libcrypto's ``SHA1_Init`` and
 ``SHA1_Update`` keep it in a structure whose first five 32-bit words are the chaining value. Where these symbols cannot
-be reached, there is no ``uploadparts``, and contents are simply sent.
+be reached, as in a Python without `ctypes`, there is no ``uploadparts``, and contents are simply sent.
 """
 
 from __future__ import annotations
 
-import _hashlib
-import ctypes
-import ctypes.util
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
+
+# both are optional parts of Python
+_hashlib: Any
+ctypes: Any
+try:
+    import _hashlib
+except ImportError:
+    _hashlib = None
+try:
+    import ctypes
+    import ctypes.util
+except ImportError:
+    ctypes = None
 
 _EMPTY_STATE = "0123456789abcdeffedcba9876543210f0e1d2c3"
 """The five initial words of SHA-1, dumped little-endian: what a new state has to show."""
 
 
-class _State(ctypes.Structure):
-    # SHA_CTX of <openssl/sha.h>: h0..h4, Nl, Nh, data[16], num
-    _fields_ = (
-        ("words", ctypes.c_uint32 * 5),
-        ("length", ctypes.c_uint32 * 2),
-        ("block", ctypes.c_uint32 * 16),
-        ("count", ctypes.c_uint),
-    )
+@lru_cache(maxsize=1)
+def _state_class() -> Any:
+    class State(ctypes.Structure):  # type: ignore[misc]
+        # SHA_CTX of <openssl/sha.h>: h0..h4, Nl, Nh, data[16], num
+        _fields_ = (
+            ("words", ctypes.c_uint32 * 5),
+            ("length", ctypes.c_uint32 * 2),
+            ("block", ctypes.c_uint32 * 16),
+            ("count", ctypes.c_uint),
+        )
 
-    def hex(self) -> str:
-        return b"".join(int(word).to_bytes(4, "little") for word in self.words).hex()
+    return State
+
+
+def _hex(state: Any) -> str:
+    return b"".join(int(word).to_bytes(4, "little") for word in state.words).hex()
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
+def _library() -> Any:
     """Return the libcrypto that `hashlib` uses, or another one; None when none has the symbols."""
+    if ctypes is None:
+        return None
     # find_library runs programs of the system: only where the first one does not serve
-    for find in (lambda: getattr(_hashlib, "__file__", None), lambda: ctypes.util.find_library("crypto")):
+    finders: list[Callable[[], Any]] = [
+        lambda: getattr(_hashlib, "__file__", None),
+        lambda: ctypes.util.find_library("crypto"),
+    ]
+    for find in finders:
         name = find()
         if not name:
             continue
         try:
-            library = ctypes.CDLL(name)
-            library.SHA1_Update.argtypes = (ctypes.POINTER(_State), ctypes.c_void_p, ctypes.c_size_t)
-            library.SHA1_Final.argtypes = (ctypes.c_char_p, ctypes.POINTER(_State))
-            state = _State()
+            library, state = ctypes.CDLL(name), _state_class()()
+            library.SHA1_Update.argtypes = (ctypes.POINTER(_state_class()), ctypes.c_void_p, ctypes.c_size_t)
+            library.SHA1_Final.argtypes = (ctypes.c_char_p, ctypes.POINTER(_state_class()))
             library.SHA1_Init(ctypes.byref(state))
         except (OSError, AttributeError):
             continue
-        if state.hex() == _EMPTY_STATE:
+        if _hex(state) == _EMPTY_STATE:
             return library
     return None
 
@@ -60,15 +81,15 @@ def upload_parts(blocks: Iterable[memoryview]) -> tuple[str, str] | None:
     library = _library()
     if library is None:
         return None
-    state, parts, offset = _State(), [], 0
+    state, parts, offset = _state_class()(), [], 0
     library.SHA1_Init(ctypes.byref(state))
     for block in blocks:
         library.SHA1_Update(ctypes.byref(state), _address(block), len(block))
-        parts.append({"offset": offset, "datalen": len(block), "datasha": state.hex()})
+        parts.append({"offset": offset, "datalen": len(block), "datasha": _hex(state)})
         offset += len(block)
     digest = ctypes.create_string_buffer(20)
     library.SHA1_Final(digest, ctypes.byref(state))
-    sha = digest.raw.hex()
+    sha: str = digest.raw.hex()
     if not parts:
         return None
     # the last part shows the SHA-1 of the whole content instead of a state

@@ -86,7 +86,7 @@ def test_a_second_one_is_refused_until_the_first_is_closed(path, book):
 @pytest.mark.parametrize("with_fcntl", [True, False])
 def test_the_lock_dies_with_its_process_and_what_was_noted_stays(path, monkeypatch, with_fcntl):
     if not with_fcntl:
-        monkeypatch.setattr(module, "fcntl", None)
+        monkeypatch.setattr("cosv4fs.portability.fcntl", None)
     hide = "" if with_fcntl else "import cosv4fs.migrate.manifest as m; m.fcntl = None\n"
     with subprocess.Popen(
         [sys.executable, "-c", hide + HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -36,7 +36,7 @@ class Disk:
 
     def __init__(self, room, permits, file):
         self.room, self.permits, self._file = room, permits, file
-        self.seek, self.fileno, self.close = file.seek, file.fileno, file.close
+        self.seek, self.fileno, self.close, self.readinto = file.seek, file.fileno, file.close, file.readinto
         self.has_begun = threading.Event()
 
     @property

@@ -1,0 +1,56 @@
+"""What only some operating systems have, each with a fallback; for files on the local disk.
+
+Names of `os`, `signal` and other modules that are needed once are asked for where they are needed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+BINARY = getattr(os, "O_BINARY", 0)
+"""A flag of `os.open`, without which Windows changes the ends of lines."""
+
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""A flag of `os.open` that refuses symbolic links; Windows, where links need a privilege, has none."""
+
+_FAR = 1 << 40
+"""The position of the byte that stands for a file that is locked on Windows: what is locked there cannot be read."""
+
+
+def try_lock(descriptor: int) -> None:
+    """Lock an open file until it is closed or the process ends.
+
+    Raises
+    ------
+    BlockingIOError
+        It is locked already.
+    OSError
+        ENOTSUP or another: the system or the disk has no such locks.
+    """
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        _try_lock_byte(descriptor)
+
+
+def _try_lock_byte(descriptor: int) -> None:
+    try:
+        import msvcrt  # noqa: PLC0415 - only on Windows
+    except ImportError:
+        raise OSError(errno.ENOTSUP, "this system has no locks for files") from None
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, _FAR, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    except PermissionError as error:
+        raise BlockingIOError(errno.EAGAIN, error.strerror) from None
+    finally:
+        os.lseek(descriptor, before, os.SEEK_SET)
