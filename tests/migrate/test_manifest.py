@@ -10,7 +10,6 @@ from contextlib import closing
 
 import pytest
 
-from cosv4fs.migrate import manifest as module
 from cosv4fs.migrate.manifest import COPIED, FAILED, PENDING, VERIFIED, File, Manifest, Outcome
 
 HOLDER = """
