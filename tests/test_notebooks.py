@@ -30,20 +30,26 @@ nbformat.write(notebook, sys.argv[3])
 """
 
 
-def code_cells(path):
-    """Return the code cells of a notebook."""
-    return [it for it in json.loads(path.read_text(encoding="utf-8"))["cells"] if it["cell_type"] == "code"]
+def cells(path, kind):
+    """Return the cells of a notebook that are ``code`` or ``markdown``."""
+    return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind]
 
 
 def outputs(path):
     """Return the outputs of every code cell."""
-    return [cell["outputs"] for cell in code_cells(path)]
+    return [cell["outputs"] for cell in cells(path, "code")]
 
 
 def text_of(output):
     """Return what a reader sees of an output, pictures left out."""
     data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
     return json.dumps({**output, "data": data})
+
+
+def is_progress(text):
+    """Return whether text consists of progress bars, which belong on stderr."""
+    lines = [line for line in re.split(r"[\r\n]+", "".join(text)) if line.strip()]
+    return all(re.match(r"\w+: +\d+%\|", line) for line in lines)
 
 
 def test_there_are_notebooks():
@@ -68,10 +74,17 @@ def test_notebook_runs(path, tmp_path):
 def test_kept_outputs(path):
     kept = outputs(path)
     assert sum(len(cell) > 0 for cell in kept) > len(kept) / 2
-    for cell in code_cells(path):
+    for cell in cells(path, "code"):
         is_drawn = "plt.show()" in "".join(cell["source"])
         assert any("image/png" in output.get("data", {}) for output in cell["outputs"]) == is_drawn
     assert_clean(path)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", "".join(cell["source"])):
+            assert (FOLDER / target).exists(), target
 
 
 def assert_clean(path):
@@ -79,5 +92,5 @@ def assert_clean(path):
     for cell in outputs(path):
         for output in cell:
             assert output["output_type"] != "error"
-            assert output.get("name") != "stderr", output["text"]
+            assert output.get("name") != "stderr" or is_progress(output["text"]), output["text"]
             assert not re.search(r"Warning|secret|AKID|/tmp/|/home/|/root/|127\.0\.0\.1", text_of(output))
