@@ -16,7 +16,7 @@ CITATION = re.compile(r"\b(cos|cdcs|wire|clients)\.md(?:#([\w.-]+\w))?")
 CITING = [
     *sorted(PACKAGE.rglob("*.py")),
     *sorted((REPOSITORY / "tests").rglob("*.py")),
-    *sorted(NOTES.glob("*.md")),
+    *sorted(PACKAGE.rglob("*.md")),
     REPOSITORY / "README.md",
     REPOSITORY / "CHANGELOG.md",
 ]

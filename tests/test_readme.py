@@ -34,6 +34,7 @@ PAGES = {
     for path in sorted(REPOSITORY.glob(pattern))
 }
 OTHERS = ["CHANGELOG.md", *(f"cosv4fs/protocol/{name}.md" for name in ("cos", "cdcs", "wire", "clients"))]
+NOTEBOOKS = [path.relative_to(REPOSITORY).as_posix() for path in sorted(REPOSITORY.glob("notebooks/*.ipynb"))]
 REFERENCE = "cosv4fs/reference/"
 
 RUN_BLOCKS = """
@@ -265,7 +266,7 @@ def test_facts_of_the_package():
     assert shown == ["none", *(name for name in extras if name not in ("consumers", "test"))]
     for name, tools in zip(shown, (row[1] for row in table("README.md", "Install")), strict=True):
         needed = set(extras.get(name, package["dependencies"]))
-        for tool in re.findall(r"`(\w+)`", tools):
+        for tool in re.findall(r"`?(\w+)`", tools):
             assert tool == "cosv4fs" or any(re.match(rf"cosv4fs\[.*\b{tool}\b", each) for each in needed), tool
 
 
@@ -284,14 +285,27 @@ def anchors(text):
     )
 
 
-@pytest.mark.parametrize("name", [*PAGES, *OTHERS])
+def prose(path):
+    """Return the text of a page, or of the cells of a notebook that are no code."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("name", [*PAGES, *OTHERS, *NOTEBOOKS])
 def test_links_lead_somewhere(name):
     page = REPOSITORY / name
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text("utf-8")):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", prose(page)):
         path, _, anchor = target.partition("#")
         place = page.parent / path if path else page
         assert place.exists(), target
-        assert not anchor or anchor in anchors(place.read_text("utf-8")), target
+        assert not anchor or anchor in anchors(prose(place)), target
+
+
+def test_every_notebook_is_named():
+    section = PAGES["README.md"].partition("\n## Guides\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"\((notebooks/.*)\)", section)) == NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", PAGES)
