@@ -11,22 +11,25 @@ from cosv4fs.protocols import CDCS, V3, V4
 
 PAGE = Path(__file__).resolve().parent.parent / "cosv4fs" / "reference" / "options.md"
 MARKS = "<!-- {name}: begin (written by python -m tests.options) -->\n", "<!-- {name}: end -->"
+FIRST = {"access": "security_token", "requests": "use_ssl", "transfers": "max_concurrency", "listings": "sign_expiry"}
+"""The tables of the options that are not the account's, by the first one of each."""
 SERVICES = {"cosv4": "COS v4", "cosv3": "COS v3", "cdcs": "coffers"}
 
 
 def tables() -> dict[str, str]:
     """Return the tables by the names of their places."""
     account = [option for option in OPTIONS if option.name in variables_of(V4)]
-    others = [option for option in OPTIONS if option not in account]
+    rows: dict[str, list[tuple[str, ...]]] = {name: [] for name in FIRST}
+    name = ""
+    for option in (option for option in OPTIONS if option not in account):
+        name = next((table for table, first in FIRST.items() if first == option.name), name)
+        rows[name].append((f"`{option.name}`", _default(option), _values(option), _text(option)))
     return {
         "account": _table(
             ("option", "environment variable", "meaning"),
             ((f"`{option.name}`", f"`{variables_of(V4)[option.name]}`", _text(option)) for option in account),
         ),
-        "options": _table(
-            ("option", "default", "values", "meaning"),
-            ((f"`{option.name}`", _default(option), _values(option), _text(option)) for option in others),
-        ),
+        **{name: _table(("option", "default", "values", "meaning"), rows[name]) for name in FIRST},
     }
 
 
