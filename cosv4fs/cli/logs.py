@@ -83,7 +83,7 @@ def _close(stream: IO[str]) -> None:
         stream.close()
 
 
-class _LogFile(logging.StreamHandler[IO[str]]):
+class _LogFile(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 takes no argument
     """Appends records to a file, and says once, on stderr, that it cannot."""
 
     _has_failed = False
