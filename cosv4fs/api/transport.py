@@ -184,9 +184,9 @@ class Transport:
             # the frames of the libraries below hold what was sent: signature and content
             for cause in causes_of(fault):
                 cause.__traceback__ = None
-            failure = self._failure(fault, request)
             _log_exchange(request, began, "no reply")
-            raise failure from fault
+            # in no variable of this frame, which it refers to
+            raise self._failure(fault, request) from fault
         if _log.isEnabledFor(logging.DEBUG):
             _log_exchange(request, began, f"HTTP {response.status}", response)
         self._hosts.note_answer(request.host, response.status)
