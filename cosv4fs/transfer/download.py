@@ -338,6 +338,14 @@ class _OnDisk:
                 yield view
 
 
+class _Memory(io.BytesIO):
+    """A buffer that may be lost while there are views of it."""
+
+    def __del__(self) -> None:
+        # that of BytesIO closes it; since Python 3.13 it reports on stderr that views are left, as after an error
+        pass
+
+
 def zeroed(size: int, path: str) -> io.BytesIO:
     """Return a buffer of zeros, to be filled through ``getbuffer`` and taken by ``getvalue``; neither copies.
 
@@ -351,7 +359,7 @@ def zeroed(size: int, path: str) -> io.BytesIO:
     """
     try:
         # `bytes` asks the system for zeros, `bytearray` and a seek in the buffer would write them
-        return io.BytesIO(bytes(size))
+        return _Memory(bytes(size))
     except (MemoryError, OverflowError):
         raise make_error(errno.ENOMEM, f"not enough memory for {size} bytes: read ranges instead", path) from None
 
