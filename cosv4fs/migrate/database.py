@@ -39,7 +39,8 @@ class Database:
 
         SQLite puts it in the directory that ``SQLITE_TMPDIR`` or ``TMPDIR`` names, else in ``/var/tmp``.
         """
-        database = cls(sqlite3.connect("", isolation_level=None), name)
+        # the garbage collector may close an abandoned one in any thread
+        database = cls(sqlite3.connect("", isolation_level=None, check_same_thread=False), name)
         with database.translating():
             # nobody needs it after a crash
             database._connection.executescript(
