@@ -16,6 +16,8 @@ from typing import Any, TypedDict, cast
 from cosv4fs.arguments import hint_at
 from cosv4fs.protocols import CDCS, V3, V4
 
+__all__ = ["ACLS", "ATTRIBUTES", "Attribute", "Attributes", "WriteKeywords"]
+
 META = "x-cos-meta-"
 """The beginning of the headers for user metadata (cos.md#update)."""
 
@@ -53,7 +55,7 @@ class Attributes(TypedDict, total=False):
 
 
 class WriteKeywords(Attributes, total=False):
-    """Keywords of methods that write files: attributes, and how to write.
+    """Keywords of methods that write files: the `Attributes`, and how to write.
 
     With ``overwrite=False``, the name of adlfs for ``mode="create"``, writing fails if the file exists.
     ``max_concurrency`` is the number of slices or parts of the file in flight at once; the option of this name limits

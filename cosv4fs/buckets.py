@@ -180,8 +180,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     ) -> None:
         """Move files, one by one, replacing targets; within a bucket the server moves them.
 
-        At most `batch_size` are moved at once. A source is removed only after its own move has succeeded. A bucket that
-        was moved stays, empty.
+        At most `batch_size` are moved at once; `recursive` and `maxdepth` are those of `copy`. A source is removed only
+        after its own move has succeeded. A bucket that was moved stays, empty.
 
         Raises
         ------

@@ -90,7 +90,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).
 
-        For `attributes` see `pipe_file`.
+        `truncate` is ignored: an object that exists is never changed. For `attributes` see `pipe_file`.
 
         Raises
         ------
@@ -131,7 +131,8 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
     ) -> None:
         """Raise: objects cannot be removed, they expire (see `set_lifecycle`).
 
-        Only an empty coffer passes with `recursive`: there is nothing to remove from it.
+        Only an empty coffer passes with `recursive`: there is nothing to remove from it. `maxdepth` is ignored, and
+        `batch_size` limits the requests that look.
 
         Raises
         ------
@@ -214,7 +215,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         return dict(self.attributes(self._path(path, refresh)).get("metadata", {}))
 
     def getxattr(self, path: str, attr_name: str) -> Any:
-        """Return the content type of an object for ``content_type``, and None for anything else."""
+        """Return the content type of an object if `attr_name` is ``content_type``, and None for anything else."""
         return attribute_in(self.attributes(path), attr_name)
 
     def setxattrs(self, path: str, **attributes: Any) -> NoReturn:

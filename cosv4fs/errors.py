@@ -1,6 +1,6 @@
 """Errors as users meet them: builtin `OSError` subclasses that also carry what the server said.
 
-A caller only ever needs the builtin names::
+A caller only ever needs the builtin names:
 
     OSError
     └── CosError                      everything this package raises about the service
@@ -110,6 +110,7 @@ class CosTimeoutError(CosError, TimeoutError):
     """The service did not answer in time."""
 
     is_transient = True
+    """The same operation may succeed later."""
 
 
 class CosInterruptedError(CosError, InterruptedError):
@@ -120,6 +121,7 @@ class CosConnectionError(CosError, ConnectionError):
     """The service could not be reached, or the connection broke."""
 
     is_transient = True
+    """The same operation may succeed later."""
 
 
 class CosPositionError(CosError, ValueError):

@@ -52,6 +52,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     transaction_type = transactions.CosTransaction
     root_marker = ""
     storage_options: dict[str, Any]
+    """The options that were given by name."""
     # instances depend on the environment: without this a cached one would outlive a change of COSV4_ENDPOINT
     _extra_tokenize_attributes = ("_environment",)
     _no_update: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
@@ -230,10 +231,18 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         detail: bool = False,
         refresh: bool = False,
     ) -> Iterator[Any]:
-        """Walk a tree as `os.walk` does; see fsspec.
+        """Yield the path, the directories and the files of each directory of a tree, as `os.walk` does.
 
         Parameters
         ----------
+        maxdepth : int, optional
+            Levels to descend.
+        topdown : bool
+            Begin with `path`; what is removed from the directories then is not visited. Else end with it.
+        detail : bool
+            Yield dicts of infos by name instead of lists of names.
+        refresh : bool
+            Ask the service even if the answer is cached.
         on_error : str or callable
             What happens if a directory cannot be listed, at any depth: ``omit`` skips those that are not found and
             raises any other error, ``raise`` raises every error, and a function is called with it and skips the
@@ -277,10 +286,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     def glob(
         self, path: str, maxdepth: int | None = None, refresh: bool = False, detail: bool = False, withdirs: bool = True
     ) -> list[str] | dict[str, Info]:
-        """Return the paths that match a pattern; see fsspec.
+        """Return the paths that match a pattern: ``*`` and ``?`` within a name, ``[a-z]``, ``**`` for any directories.
 
-        Only directories that can contain matches are listed. With `refresh`, the service is asked even if the answer
-        is cached.
+        Only directories that can contain matches are listed. `maxdepth` is the number of levels for ``**``. With
+        `refresh`, the service is asked even if the answer is cached; with `detail`, a dict of infos by path is
+        returned; without `withdirs`, only files.
         """
         out = bulk.matches(self, path_text(path), super().glob, maxdepth, refresh=refresh, withdirs=withdirs)
         return out if detail else list(out)
@@ -288,7 +298,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, refresh: bool = False
     ) -> int | dict[str, int]:
-        """Return the size in bytes of all files under a path, in total or by path; costs as much as `find`."""
+        """Return the size in bytes of all files under a path, in `total` or by path; costs as much as `find`.
+
+        `maxdepth`, `withdirs` and `refresh` are those of `find`.
+        """
         sizes = bulk.sizes_by_path(self, path, maxdepth=maxdepth, withdirs=withdirs, refresh=refresh)
         return sum(sizes.values()) if total else sizes
 
@@ -310,7 +323,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> list[str]:
         """Return the paths that match a path, a pattern or a list of them; see fsspec.
 
-        A path that exists is taken literally even if it looks like a pattern.
+        A path that exists is taken literally even if it looks like a pattern, and with `assume_literal` any. With
+        `recursive`, everything under them is added, `maxdepth` levels deep; `refresh`: see `info`.
         """
         return bulk.expand(self, path, recursive, maxdepth, assume_literal=assume_literal, refresh=refresh)
 
@@ -450,7 +464,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         batch_size: int | None = None,
         **kwargs: Unpack[GetKeywords],
     ) -> None:
-        """Download files, several at once; see fsspec for the rules on targets, and `cat` for further keywords.
+        """Download files, several at once; see fsspec for the rules on targets.
+
+        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight; further
+        keywords are those of `get_file`. The `callback` counts files.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
@@ -471,8 +488,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
         **keywords
-            ``overwrite``, ``max_concurrency``, and what is stored beside the content, such as ``content_type`` (guessed
-            from the name unless given) and ``metadata``; see `WriteKeywords`.
+            ``overwrite``, ``max_concurrency`` (see `WriteKeywords`), and the attributes that `open` takes, such as
+            ``metadata`` and ``content_type`` (guessed from the name unless given).
 
         Raises
         ------
@@ -547,7 +564,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         resume: bool = True,
         **keywords: Unpack[WriteKeywords],
     ) -> None:
-        """Upload local files, several at once; see fsspec for the rules on targets, and `pipe` for further keywords.
+        """Upload local files, several at once; see fsspec for the rules on targets.
+
+        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight; further
+        keywords are those of `put_file`. The `callback` counts files.
 
         Two files with one target and invalid targets are refused before anything is sent (EINVAL), and lists of
         different length (ValueError). Links to directories, pipes and devices in a directory are left out, which raises
@@ -591,7 +611,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         on_error: str | None = None,
         batch_size: int | None = None,
     ) -> None:
-        """Copy files, several at once; see fsspec for the rules on targets.
+        """Copy files, with `recursive` also directories, `maxdepth` levels deep; see fsspec for the rules on targets.
 
         Parameters
         ----------

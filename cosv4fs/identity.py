@@ -28,9 +28,9 @@ _SECRETS = {option.name for option in OPTIONS if option.is_secret}
 class FilesystemType(type(AbstractFileSystem)):  # type: ignore[misc]
     """The metaclass of the filesystems: its constructors leave no secrets in frames, and show their parameters."""
 
+    # it has no docstring, so that tools show that of the class, and the signature of its constructor
     @clears_frames
-    def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:
-        """Return an instance, perhaps one that fsspec has cached."""
+    def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:  # noqa: D102
         made: _T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # fsspec is not typed
         return made
 

@@ -27,14 +27,14 @@ class ObjectFile:
         return str(self.fs.unstrip_protocol(self.path))
 
     def url(self, **options: Any) -> str:
-        """Return a URL that reads the object without credentials; see `url` of the filesystem."""
+        """Return a URL that reads the object without credentials; `options` as of `url` of the filesystem."""
         return str(self.fs.url(self.path, **options))
 
     def metadata(self, refresh: bool = False) -> dict[str, str]:
-        """Return the user metadata of the object; see `metadata` of the filesystem."""
+        """Return the user metadata of the object; see `metadata` of the filesystem, also for `refresh`."""
         metadata: dict[str, str] = self.fs.metadata(self.path, refresh)
         return metadata
 
     def getxattr(self, attr_name: str) -> Any:
-        """Return one attribute of the object; see `getxattr` of the filesystem."""
+        """Return one attribute of the object, `attr_name`; see `getxattr` of the filesystem."""
         return self.fs.getxattr(self.path, attr_name)

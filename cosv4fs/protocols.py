@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+__all__ = ["Capabilities"]
+
 _MIB = 1024 * 1024
 
 

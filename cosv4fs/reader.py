@@ -36,6 +36,8 @@ from cosv4fs.transfer.versions import VersionGuard, check_content
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+__all__ = ["CosReader"]
+
 _WINDOW = 64 * 1024
 """Bytes that lines and small reads take from the read-ahead at once."""
 
@@ -359,7 +361,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             raise
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Read into memory; return the number of bytes, which is less than its size only at the end of the file."""
+        """Read into `buffer`; return the number of bytes, which is less than its size only at the end of the file."""
         with memoryview(buffer) as view:
             if view.readonly or not view.c_contiguous:
                 raise TypeError("readinto needs contiguous memory that can be changed")

@@ -29,6 +29,7 @@ from cosv4fs.unclosed import report, watch
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
+__all__ = ["CosWriter"]
 
 _SILENT = (GeneratorExit, SystemExit)
 """Exceptions that nobody sees: they end the blocks of a generator that is closed early, and of a program that exits."""
@@ -40,7 +41,7 @@ class _Changed(Protocol):
 
 
 class CosWriter(ObjectFile, io.BufferedIOBase):
-    """A file opened for writing. The object is published atomically on close.
+    """A file opened for writing. The object is published atomically on close. ``blocksize`` is that of its slices.
 
     The old object stays unchanged if the ``with`` block raises, after `discard`, and if the file is never closed: a
     `RuntimeWarning` then names it. The same holds if it is closed while an exception is being handled, because that is
@@ -347,7 +348,7 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
         )
 
     def discard_after(self, kind: type[BaseException]) -> None:
-        """Discard the file because its ``with`` block raised; warn if the exception is one that nobody sees."""
+        """Discard the file because its ``with`` block raised; warn if nobody sees this `kind` of exception."""
         if issubclass(kind, _SILENT) and not self.closed and not self.is_of_parent:
             # a generator may be closed by the garbage collector
             report(f"{self.path} was discarded, and was not written: its with block ended with {kind.__name__}")

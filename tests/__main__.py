@@ -48,6 +48,7 @@ SLOW = (
     "matrix",
     "migrate",
     "model",
+    "reference",
     "security",
     "stress",
     "test_cli.py",

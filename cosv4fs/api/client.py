@@ -59,6 +59,9 @@ class FileStatus(Protocol):
 class Client(ABC):
     """One account's access to a service: what the clients of all services have in common.
 
+    Methods take the name of a ``bucket`` or ``coffer`` and a ``key``, which is the path in it and begins with a slash;
+    that of a directory ends with one, too.
+
     Parameters
     ----------
     config : Config

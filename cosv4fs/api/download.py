@@ -67,7 +67,7 @@ class Version:
         return bool(self.etag and not self.etag.startswith("W/"))
 
     def differs(self, other: Version) -> bool:
-        """Return whether the two are provably different contents."""
+        """Return whether this and an `other` version are provably different contents."""
         if self.size != other.size:
             return True
         # a proxy may weaken an ETag

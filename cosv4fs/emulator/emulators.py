@@ -265,7 +265,7 @@ class Emulator(_LocalService):
     port : int
         The port; 0 for a free one.
     appid, secret_id, secret_key : str
-        The account.
+        The account. This and the following are ``options`` that `CofferEmulator` has, too, as are `host` and `port`.
     clock : callable
         Returns the time in Unix seconds.
     fsync : bool

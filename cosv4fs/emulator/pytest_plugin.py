@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
     from .emulators import CofferEmulator, Emulator
 
+__all__ = [
+    "coffer_emulator",
+    "coffer_emulator_options",
+    "coffer_storage_options",
+    "cosv4_emulator",
+    "cosv4_emulator_options",
+    "cosv4_storage_options",
+]
+
 
 @pytest.fixture
 def cosv4_emulator_options() -> dict[str, Any]:
@@ -29,7 +38,7 @@ def cosv4_emulator_options() -> dict[str, Any]:
 
 @pytest.fixture
 def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[str, Any]) -> Iterator[Emulator]:
-    """Run an emulator of the test's own, with the bucket ``test-bucket``."""
+    """Run an emulator of the test's own, with the bucket ``test-bucket``; see `cosv4_emulator_options`."""
     from .emulators import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     options = {"buckets": ("test-bucket",), **cosv4_emulator_options, **(getattr(request, "param", None) or {})}
@@ -53,7 +62,7 @@ def coffer_emulator_options() -> dict[str, Any]:
 def coffer_emulator(
     request: pytest.FixtureRequest, coffer_emulator_options: dict[str, Any]
 ) -> Iterator[CofferEmulator]:
-    """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``."""
+    """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``; see `coffer_emulator_options`."""
     from .emulators import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:

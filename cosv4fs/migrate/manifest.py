@@ -98,10 +98,15 @@ class Outcome:
     """
 
     path: str
+    """The path of the file in its tree."""
     state: str
+    """``pending``, ``copied``, ``verified``, ``failed`` or ``vanished``."""
     how: str = ""
+    """How the copy was verified."""
     content: str | None = None
+    """The SHA-1 of the content in hex, where known."""
     error: str = ""
+    """Why it failed."""
     size: int = 0
     """Bytes copied by this run, or to be copied."""
     is_begun: bool = False

@@ -95,7 +95,7 @@ class MetadataOptions:
         parsed_attributes({"content_type": self.content_type}, V4.name)
 
     def of(self, source: Location | None, target: Location, modified: float | None = None) -> FileMetadata:
-        """Return the metadata for one copy, before anything is requested; see `FileMetadata`."""
+        """Return the metadata for one copy, before any request; see `FileMetadata` (`modified`: Unix seconds)."""
         return FileMetadata(self, source, target, modified)
 
 

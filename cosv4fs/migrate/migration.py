@@ -33,6 +33,8 @@ from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import scan
 from cosv4fs.migrate.workers import BatchSettings
 
+__all__ = ["MetadataOptions", "Outcome", "Report", "Selection", "Watcher", "migrate"]
+
 _MAX_FAILURES = 1000
 """Failures listed in a report; the manifest has all of them."""
 

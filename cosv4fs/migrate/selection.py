@@ -131,7 +131,7 @@ class Selection:
         return self._is_default if deciding is None else deciding.includes
 
     def may_contain(self, folder: str) -> bool:
-        """Return whether a directory may have selected files, also in its subdirectories; others need no listing."""
+        """Return whether a directory, `folder`, may have selected files, also deeper; others need no listing."""
         if not folder:
             return True
         if self.names is not None and folder not in self._folders:

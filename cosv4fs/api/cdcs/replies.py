@@ -31,7 +31,7 @@ class Coffer:
 
     @classmethod
     def parse(cls, data: Fields) -> Coffer:
-        """Read it from one element of ``Coffers``."""
+        """Read it from `data`, one element of ``Coffers``."""
         return cls(data.text("Name"), data.inner("Locations").texts("Location"), data.seconds("CreationDate"))
 
 
@@ -76,13 +76,21 @@ class StoredObject:
 
     @classmethod
     def parse(cls, data: Fields) -> StoredObject:
-        """Read it from one element of ``Contents``."""
+        """Read it from `data`, one element of ``Contents``."""
         return cls(data.key("Key"), data.size("Size"), data.etag("ETag"), data.seconds("LastModified"))
 
 
 @dataclass(frozen=True)
 class ObjectPage:
-    """One page of a listing, and the marker for the next one; None after the last."""
+    """One page of a listing.
+
+    Parameters
+    ----------
+    entries : tuple of StoredObject
+        The objects, in the order of their keys.
+    marker : str or None
+        What the next page follows; None after the last.
+    """
 
     entries: tuple[StoredObject, ...]
     marker: str | None
@@ -90,7 +98,17 @@ class ObjectPage:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an upload: its number from 1 on, its bytes, and its ETag (cdcs.md#list-parts)."""
+    """One part of an upload (cdcs.md#list-parts).
+
+    Parameters
+    ----------
+    number : int
+        From 1 on.
+    size : int
+        Bytes.
+    etag : str
+        As the service has returned it.
+    """
 
     number: int
     size: int
@@ -98,7 +116,7 @@ class Part:
 
     @classmethod
     def parse(cls, data: Fields) -> Part:
-        """Read it from one element of ``Part``."""
+        """Read it from `data`, one element of ``Part``."""
         number = data.number("PartNumber")
         if number < 1:
             raise data.bad("PartNumber", number)
@@ -125,6 +143,6 @@ class PendingUpload:
 
     @classmethod
     def parse(cls, data: Fields) -> PendingUpload:
-        """Read it from one element of ``Upload``; the table of the documentation calls its id otherwise."""
+        """Read it from `data`, one element of ``Upload``; the table of the documentation calls its id otherwise."""
         name = "UploadId" if data.has("UploadId") else "UploadID"
         return cls(data.key("Key"), data.text(name), data.seconds("Initiated"))

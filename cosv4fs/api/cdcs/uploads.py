@@ -52,7 +52,8 @@ _COMPLETED = ("NoSuchUpload", "MultipartAlreadyCompleted", "MultipartNotExists",
 class CofferUploads(Client):
     """Requests to the Data Coffer Service, and uploads in parts; see `Client` for the parameters.
 
-    At most one upload lives for a key, and while it does, nothing else can be stored there.
+    At most one upload lives for a key, and while it does, nothing else can be stored there. `initiate` and
+    `list_uploads` return its ``upload_id``, which other methods take.
     """
 
     protocol = CDCS

@@ -67,7 +67,7 @@ class CosClient(Client):
 
     @abstractmethod
     def copy(self, bucket: str, key: str, target: str, *, overwrite: bool = False) -> None:
-        """Copy a file inside its bucket, where the service can. Parameters and errors as for `move`."""
+        """Copy a file inside its bucket, where the service can; `target` and `overwrite` as for `move`, errors too."""
 
     @abstractmethod
     def is_uploading(self, bucket: str, key: str) -> bool:
@@ -133,7 +133,7 @@ class CosClient(Client):
     # -- directories -----------------------------------------------------------------------------------------------
 
     def create(self, bucket: str, key: str, biz_attr: str = "") -> None:
-        """Create a directory (``op=create``, cos.md#create).
+        """Create a directory, with a free text as `biz_attr` (``op=create``, cos.md#create).
 
         Raises
         ------

@@ -13,7 +13,15 @@ _LARGEST_SLICE = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class UploadedObject:
-    """A complete upload: the reply to upload, to finish, and to an init that hit (cos.md#uploads)."""
+    """A complete upload: the reply to upload, to finish, and to an init that hit (cos.md#uploads).
+
+    Parameters
+    ----------
+    access_url, source_url, url : str
+        Where the object can be read: through a cache, at its source, and by this API; empty if unknown.
+    resource_path : str
+        Its path with appid and bucket.
+    """
 
     access_url: str = ""
     source_url: str = ""
@@ -146,7 +154,7 @@ class Entry:
 
     @classmethod
     def parse(cls, data: Fields) -> Entry:
-        """Read it from one element of ``infos``."""
+        """Read it from `data`, one element of ``infos``."""
         name = data.text("name")
         last = name.strip("/").rpartition("/")[2]
         # it would name something else once it is part of a path; nothing on any disk has a NUL in its name

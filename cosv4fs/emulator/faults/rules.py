@@ -31,7 +31,11 @@ class Disconnect(Exception):  # noqa: N818  an order, not an error
 
 
 class Action:
-    """What a fault does. Subclasses override one or both methods."""
+    """What a fault does. Subclasses override one or both methods.
+
+    ``call`` is the request that goes wrong: what it asks for, and its connection. ``stage`` says when the action steps
+    in: ``request``, when the request was read; ``body``, before its body is read; ``connection``, at a new connection.
+    """
 
     stage: ClassVar[Stage] = "request"
 
@@ -53,7 +57,7 @@ class Action:
         return None
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Step in when the operation ran; return the reply to send, or raise `Disconnect`."""
+        """Step in when the operation ran; return the reply to send, such as this `reply`, or raise `Disconnect`."""
         return reply
 
 
@@ -175,7 +179,7 @@ class Faults:
         return any(fault.stage == stage for fault in tuple(self._faults))
 
     def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
-        """Return the actions on a request at a stage, in the order in which they were added."""
+        """Return the actions on a request, or a new connection if `call` is None, at a stage, in their order."""
         if not self._faults:
             return []
         with self._lock:
