@@ -18,20 +18,17 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs import bulk, layers, paths, transactions
 from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords, path_text, shows_keywords, whole
-from cosv4fs.attributes import Attributes, WriteKeywords, refuse_for_reading
+from cosv4fs.attributes import Attributes, WriteKeywords
 from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.config import resolve
 from cosv4fs.display import Listing, address_of, filesystem_html, filesystem_text
 from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.namespace import error_handler, fingerprint_of, time_of
-from cosv4fs.opening import open_writer
 from cosv4fs.options import OPTIONS
 from cosv4fs.progress import FileProgress, TreeProgress, with_progress
 from cosv4fs.protocols import Capabilities
-from cosv4fs.reader import CosReader
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
-from cosv4fs.writer import CosWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -466,8 +463,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Download files, several at once; see fsspec for the rules on targets.
 
-        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight; further
-        keywords are those of `get_file`. The `callback` counts files.
+        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight, and
+        of each at most `max_concurrency` ranges. The `callback` counts files.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
@@ -580,25 +577,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         bulk.put_each(pool, pairs, left, callback, one)
 
     open: ClassVar[layers.Opens] = layers.open  # type: ignore[assignment]  # it is bound
-
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,
-        autocommit: bool = True,
-        cache_options: dict[str, Any] | None = None,
-        size: int | None = None,
-        cache_type: str | None = None,
-        default_cache: str | None = None,
-        **attributes: Unpack[Attributes],
-    ) -> CosReader | CosWriter:
-        # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
-        if mode == "rb":
-            refuse_for_reading(attributes)
-            cache_type = cache_type or self.config.default_cache_type
-            return CosReader(self, path, block_size, cache_type, cache_options, size)
-        return open_writer(self, path, mode, block_size, size, autocommit, attributes)
+    _open = layers.open_binary
 
     # -- copying ---------------------------------------------------------------------------------------------------
 

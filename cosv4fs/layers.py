@@ -15,8 +15,9 @@ from fsspec.core import get_compression
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.arguments import whole_or_none
-from cosv4fs.attributes import ATTRIBUTES, Attributes
+from cosv4fs.attributes import ATTRIBUTES, Attributes, refuse_for_reading
 from cosv4fs.concurrency.background import run_in_background
+from cosv4fs.opening import open_writer
 from cosv4fs.options import MIB
 from cosv4fs.options import cache_type as known_cache_type
 from cosv4fs.reader import CosReader
@@ -205,19 +206,40 @@ def open(
     given = {name: value for name, value in locals().items() if name in _NAMED and value is not None}
     block_size = self.config.default_block_size if block_size in (None, "default") else block_size
     block_size = whole_or_none("block_size", block_size, 1)
-    open_binary = partial(AbstractFileSystem.open, self, cache_options=cache_options)
-    return _opened(open_binary, self._path(path), mode, block_size, compression, given | others)
+    binary = partial(AbstractFileSystem.open, self, cache_options=cache_options)
+    return _opened(binary, self._path(path), mode, block_size, compression, given | others)
+
+
+def open_binary(
+    self: Any,
+    path: str,
+    mode: str = "rb",
+    block_size: int | None = None,
+    autocommit: bool = True,
+    cache_options: dict[str, Any] | None = None,
+    size: int | None = None,
+    cache_type: str | None = None,
+    default_cache: str | None = None,
+    **attributes: Unpack[Attributes],
+) -> CosReader | CosWriter:
+    """Open a binary file: the method ``_open`` of the filesystems, which fsspec calls."""
+    # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
+    if mode == "rb":
+        refuse_for_reading(attributes)
+        cache_type = cache_type or self.config.default_cache_type
+        return CosReader(self, path, block_size, cache_type, cache_options, size)
+    return open_writer(self, path, mode, block_size, size, autocommit, attributes)
 
 
 def _opened(
-    open_binary: Callable[..., Any],
+    binary: Callable[..., Any],
     path: str,
     mode: str,
     block_size: int | None,
     compression: str | None,
     options: dict[str, Any],
 ) -> Any:
-    """Open a binary file with the requested layers; `open_binary` takes path, mode, block size and further options."""
+    """Open a file with the requested layers; `binary` takes path, mode, block size and further options."""
     _check(mode, options.get("cache_type"))
     if "size" in options:
         options["size"] = whole_or_none("size", options["size"], 0)
@@ -225,7 +247,7 @@ def _opened(
     text_options = {name: options.pop(name) for name in _OF_TEXT if name in options}
     if text_options and not text:
         raise TypeError(f"{', '.join(text_options)}: only files opened in text mode take this, not those of {mode!r}")
-    binary = mode.replace("t", "") + "b" if text else mode
+    plain = mode.replace("t", "") + "b" if text else mode
     # before the file is opened, which may cost requests
     codec = get_compression(path, compression)
     if "a" in mode and codec is not None and codec not in _CONTINUABLE:
@@ -233,7 +255,7 @@ def _opened(
             f"mode {mode!r} is not supported with compression {codec!r}: what follows the end of a compressed file is "
             "read with gzip, bz2, xz and lzma only"
         )
-    file = open_binary(path, binary, block_size, **options)
+    file = binary(path, plain, block_size, **options)
     try:
         return _layered(file, mode, codec, text_options if text else None)
     except BaseException:

@@ -80,7 +80,7 @@ MAY_IMPORT = {
     "reader": SHARED,
     "writer": SHARED,
     "opening": {"reader", "writer", *SHARED},
-    "layers": {"reader", "writer", *SHARED},
+    "layers": {"opening", "reader", "writer", *SHARED},
     "transactions": {"writer"},
     "display": LEAVES,
     "identity": LEAVES,
