@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .dialects import CofferDialect, Dialect
 from .emulators import CofferEmulator, Emulator, Options
 from .errors import EmulatorError
+from .portability import ENDING_SIGNALS
 from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emulator") -> int:
-    """Run the emulator until SIGTERM or SIGINT.
+    """Run the emulator until Ctrl-C, SIGTERM, SIGHUP or, on Windows, Ctrl-Break.
 
     Parameters
     ----------
@@ -43,7 +45,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emula
         emulator, coffers = _emulator(options), _coffers(options)
         # not an event: its lock may be held by the wait that the signal comes into
         stop: SimpleQueue[int] = SimpleQueue()
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        # nohup ignores SIGHUP, and that stays; shells ignore SIGINT for commands in the background, which can be ended
+        ignored = {number for number in ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_IGN}
+        numbers = [number for number in ENDING_SIGNALS if number == signal.SIGINT or number not in ignored]
         previous = {number: signal.signal(number, lambda number, _: stop.put(number)) for number in numbers}
         try:
             _run(emulator, coffers, stop)
@@ -67,10 +71,10 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: SimpleQueue[i
         if coffers is not None:
             print(f"coffers on {coffers.endpoint}", flush=True)
         print("in another shell, for cosv4:// (and as COSV3_... for cosv3://):", flush=True)
-        print(f"  {_settings('COSV4', emulator.storage_options)}", flush=True)
+        _print_settings("COSV4", emulator.storage_options)
         if coffers is not None:
             print("and for cdcs://:", flush=True)
-            print(f"  {_settings('CDCS', coffers.storage_options)}", flush=True)
+            _print_settings("CDCS", coffers.storage_options)
         _wait(stop)
 
 
@@ -82,11 +86,25 @@ def _wait(stop: SimpleQueue[int]) -> None:
             return
 
 
-def _settings(prefix: str, options: dict[str, Any]) -> str:
-    """Return the shell command that sets the options of clients; keys other than the public defaults are left out."""
+def _print_settings(prefix: str, options: dict[str, Any]) -> None:
+    """Print the shell commands that set the options of clients; keys other than the public defaults are left out."""
     keys = {"secret_id": DEFAULT_SECRET_ID, "secret_key": DEFAULT_SECRET_KEY}
     shown = {name: value for name, value in options.items() if value and value == keys.get(name, value)}
-    return " ".join(["export", *(f"{prefix}_{name.upper()}={shlex.quote(value)}" for name, value in shown.items())])
+    variables = {f"{prefix}_{name.upper()}": value for name, value in shown.items()}
+    for line in _windows_commands(variables) if os.name == "nt" else [f"  {_posix_command(variables)}"]:
+        print(line, flush=True)
+
+
+def _posix_command(variables: dict[str, str]) -> str:
+    return " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
+
+
+def _windows_commands(variables: dict[str, str]) -> list[str]:
+    """Return the commands for both shells: a process does not know which of them another window has."""
+    quoted = {name: value.replace("'", "''") for name, value in variables.items()}
+    powershell = "; ".join(f"$env:{name}='{value}'" for name, value in quoted.items())
+    cmd = " & ".join(f'set "{name}={value}"' for name, value in variables.items())
+    return [" PowerShell:", f"  {powershell}", " cmd:", f"  {cmd}"]
 
 
 def _emulator(options: argparse.Namespace) -> Emulator:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import socket
-import struct
 import sys
 import threading
 import time
@@ -19,7 +18,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .call import Head
 from .heads import BadHeadError, add_header, check_start, read_request_line
-from .portability import descriptor_limit, send_file, set_receive_timeout, wait_until_sent
+from .portability import (
+    descriptor_limit,
+    is_reset_when_closed,
+    reset_when_closed,
+    send_file,
+    set_receive_timeout,
+    wait_until_sent,
+)
 from .replies import FileBody, Reply
 
 if TYPE_CHECKING:
@@ -39,7 +45,6 @@ SMALL_BODY = 16 * 1024
 _BLOCK = 1 << 20
 _GRAIN = 65536
 _INLINE = 65536
-_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _FLUSH_TIMEOUT = 5.0
 """Seconds that a reset waits until the client has received what was sent."""
 _DRAIN_TIMEOUT = 2.0
@@ -94,7 +99,9 @@ class HttpServer(ThreadingTCPServer):
 
     daemon_threads = True
     request_queue_size = 256
-    allow_reuse_address = sys.platform != "win32"  # there it would let two services share a port
+    # On Windows it would let two services share a port, and SO_EXCLUSIVEADDRUSE would keep `Emulator.unreachable` and
+    # `restart` from binding the port again while a client has a connection; without either, a port has one service.
+    allow_reuse_address = sys.platform != "win32"
     most_connections = 2048
     """More at once are reset: each has a thread, a descriptor and memory."""
     most_body_memory = 256 * 1024 * 1024
@@ -136,7 +143,7 @@ class HttpServer(ThreadingTCPServer):
         """Accept a connection, or reset it."""
         accepted = self.accept() and self._slots.acquire(blocking=False)
         if not accepted:
-            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_when_closed(request)
         return accepted
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -157,7 +164,7 @@ class HttpServer(ThreadingTCPServer):
     def shutdown_request(self, request: Any) -> None:
         """Close a connection; one to be reset must not be shut down first."""
         with contextlib.suppress(OSError):
-            if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) != _RESET:
+            if not is_reset_when_closed(request):
                 request.shutdown(socket.SHUT_WR)
         self.close_request(request)
 
@@ -383,7 +390,7 @@ class Connection(StreamRequestHandler):
         """Make the end of the connection a reset, after everything sent was received."""
         with contextlib.suppress(OSError):
             wait_until_sent(self.socket, _FLUSH_TIMEOUT)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_when_closed(self.socket)
 
 
 def read_length(head: Head) -> int:

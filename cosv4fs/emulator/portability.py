@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import signal
 import socket
 import struct
 import sys
@@ -14,13 +16,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from io import FileIO
 
-READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Without it, Windows changes the ends of lines."""
+
+READ_FLAGS = os.O_RDONLY | _BINARY
+WRITE_FLAGS = os.O_WRONLY | _BINARY | getattr(os, "O_NOFOLLOW", 0)
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 """Flags of `os.open` for reading and writing a blob, and for a lock file; links are not followed."""
+
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
+"""Signals that end a process; Windows sends SIGBREAK for Ctrl-Break and when the console is closed."""
 
 _BLIND_WAIT = 0.2
 """Seconds to wait for sent bytes where the system does not tell how many are unsent."""
+
+_NO_FOLDER_SYNC = frozenset({errno.EACCES, errno.EINVAL, errno.ENOTSUP})
+"""Errors of systems and file systems that cannot sync a folder: Windows opens none, some network shares sync none."""
+
+_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 def lock_file(file: FileIO) -> None:
@@ -35,9 +50,11 @@ def lock_file(file: FileIO) -> None:
 
 def unlock_file(file: FileIO) -> None:
     """Unlock and close a file; a forked child that has inherited it would otherwise keep the lock."""
-    with contextlib.suppress(ImportError):  # Windows has no forks
+    try:
         import fcntl  # noqa: PLC0415  not on Windows
-
+    except ImportError:
+        _unlock_byte(file)
+    else:
         fcntl.flock(file, fcntl.LOCK_UN)
     file.close()
 
@@ -53,6 +70,14 @@ def _lock_byte(file: FileIO) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
     except OSError as error:
         raise BlockingIOError(*error.args) from None
+
+
+def _unlock_byte(file: FileIO) -> None:
+    # closing the file unlocks it, too, but at any later time
+    with contextlib.suppress(ImportError, OSError):
+        import msvcrt  # noqa: PLC0415  only on Windows
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined, unused-ignore]
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
@@ -83,14 +108,28 @@ def send_file(target: socket.socket, descriptor: int, offset: int, count: int) -
     return len(block)
 
 
+def sync_content(descriptor: int) -> None:
+    """Sync the content of a file to disk."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl  # noqa: PLC0415  not on Windows
+
+        # only on macOS, where fsync leaves the content in the cache of the drive; some file systems know nothing else
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined, unused-ignore]
+        return
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Sync the names in a folder to disk, where the system can do that."""
-    with contextlib.suppress(PermissionError):  # Windows opens no folders
-        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, READ_FLAGS)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def set_receive_timeout(connection: socket.socket, seconds: float) -> None:
@@ -101,8 +140,28 @@ def set_receive_timeout(connection: socket.socket, seconds: float) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
 
 
+def hang_up(connection: socket.socket) -> None:
+    """Close a connection in which another thread may wait for its client."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    if sys.platform == "win32":
+        # there only the end of the socket itself ends such a wait
+        with contextlib.suppress(OSError):
+            socket.close(connection.detach())
+
+
+def reset_when_closed(connection: socket.socket) -> None:
+    """Let the end of a connection be a reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def is_reset_when_closed(connection: socket.socket) -> bool:
+    """Return whether `reset_when_closed` was called; macOS returns another number than the one set."""
+    return any(connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)))
+
+
 def wait_until_sent(connection: socket.socket, seconds: float) -> None:
-    """Wait until the peer has all that was sent, at most some seconds; raise OSError when the connection is gone."""
+    """Wait until the peer has all that was sent, at most some seconds."""
     try:
         import fcntl  # noqa: PLC0415  not on Windows
         import termios  # noqa: PLC0415  not on Windows
@@ -110,8 +169,11 @@ def wait_until_sent(connection: socket.socket, seconds: float) -> None:
         time.sleep(_BLIND_WAIT)
         return
     end = time.monotonic() + seconds
-    while any(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))) and time.monotonic() < end:
-        time.sleep(0.001)
+    try:
+        while any(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))) and time.monotonic() < end:
+            time.sleep(0.001)
+    except OSError:  # macOS has no such question for sockets
+        time.sleep(_BLIND_WAIT)
 
 
 def descriptor_limit() -> int:

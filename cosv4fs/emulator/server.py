@@ -15,6 +15,7 @@ from .faults import CutRequest, Disconnect
 from .heads import BadHeadError
 from .http import HttpServer, read_length
 from .log import RequestRecord
+from .portability import hang_up
 from .replies import FileBody, Reply
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ class Server:
         """Close the open connections."""
         with self._changed:
             for connection in self._connections:
-                with contextlib.suppress(OSError):
-                    connection.socket.shutdown(socket.SHUT_RDWR)
+                hang_up(connection.socket)
 
     def stop(self) -> None:
         """Close every connection and wait for the requests in progress."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .errors import EmulatorError
-from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_folder, unlock_file, write_at
+from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_content, sync_folder, unlock_file, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -88,6 +88,7 @@ class Store:
         self._temporary = temporary
         self._blobs = root / _BLOBS
         self._mutex = threading.RLock()
+        self._in_use: set[str] = set()
         try:
             _check_folder(root)
             # a new folder is for this user alone; an existing one keeps its permissions
@@ -99,11 +100,11 @@ class Store:
             _check_tables(root, schema)
             self._db = self._open_database()
         except (sqlite3.Error, OSError) as error:
-            self._lock.close()
+            unlock_file(self._lock)
             text = f"cannot use the database {root / _DATABASE}: {error}: put a whole one back, or name another folder"
             raise EmulatorError(f"{text}; nothing was changed") from None
         except BaseException:
-            self._lock.close()
+            unlock_file(self._lock)
             raise
         try:
             self._blobs.mkdir(mode=0o700, exist_ok=True)
@@ -125,6 +126,7 @@ class Store:
             db.row_factory = sqlite3.Row
             # first: changing the journal mode waits for the disk where that is not switched off
             db.execute("PRAGMA synchronous=FULL" if self._fsync else "PRAGMA synchronous=OFF")
+            db.execute("PRAGMA fullfsync=ON")  # as `sync_content`, on macOS
             # nobody opens a temporary folder after the death of its process: it needs no journal on disk
             db.execute("PRAGMA journal_mode=MEMORY" if self._temporary else "PRAGMA journal_mode=WAL")
             db.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
@@ -158,7 +160,7 @@ class Store:
             raise _lost(self.root, f"the database {self.root / _DATABASE} is damaged ({found[0]})")
         for name in unknown:
             if name.startswith(self._identity):
-                (self._blobs / name).unlink()
+                self._remove_file(name)
 
     def _new_name(self) -> str:
         return self._identity + secrets.token_hex(12)
@@ -224,7 +226,12 @@ class Store:
     def copy_blob(self, blob: str) -> str:
         """Return a second name of a blob, independent of the first: published blobs never change."""
         copy = self._new_name()
-        os.link(self._blobs / blob, self._blobs / copy)
+        try:
+            os.link(self._blobs / blob, self._blobs / copy)
+        except FileNotFoundError:
+            raise
+        except OSError:  # not on FAT and some network shares, nor any number of times
+            return self.join_blobs([blob])
         self._sync_folder()
         return copy
 
@@ -245,10 +252,23 @@ class Store:
         os.truncate(self._blobs / blob, size)
 
     def _remove_blobs(self, *blobs: str) -> None:
-        """Remove blobs to which no row refers any more; open downloads of them continue."""
-        for blob in blobs:
-            with contextlib.suppress(PermissionError):  # Windows keeps open files: the next start removes it
-                self.blob_path(blob).unlink(missing_ok=True)
+        """Remove blobs to which no row refers any more; open downloads of them continue.
+
+        Windows keeps open files: they are tried again with the next ones, and at the next start.
+        """
+        for blob in (*blobs, *self._in_use.copy()):
+            if self._remove_file(blob):
+                self._in_use.discard(blob)
+            else:
+                self._in_use.add(blob)
+
+    def _remove_file(self, name: str) -> bool:
+        """Remove a file of the folder for blobs; False when it cannot be removed now."""
+        try:
+            (self._blobs / name).unlink(missing_ok=True)
+        except PermissionError:
+            return False
+        return True
 
     def _write(self, descriptor: int, content: bytes | memoryview, offset: int) -> None:
         view = memoryview(content)
@@ -260,7 +280,7 @@ class Store:
             view = view[written:]
             offset += written
         if self._fsync:
-            _sync_content(descriptor)
+            sync_content(descriptor)
 
     def _sync_folder(self) -> None:
         if self._fsync:
@@ -306,9 +326,6 @@ class BlobWriter:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-_sync_content = getattr(os, "fdatasync", os.fsync)
 
 
 def _no_room() -> OSError:
