@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from fsspec.callbacks import TqdmCallback
 
+from cosv4fs.cli.output import quoted, writable
 from cosv4fs.emulator import Emulator, EmulatorError
 
 _T = TypeVar("_T")
@@ -92,7 +93,7 @@ def run(rows: int | None = None, keep: str | None = None, emulator: Emulator | N
         print(f"cosv4fs demo: {error}", file=sys.stderr)
         return 2
     if keep is not None:
-        print(f"the files were kept; to serve them again: cosv4fs emulator --root {keep}")
+        print(writable(f"the files were kept; to serve them again: cosv4fs emulator --root {quoted(keep)}"))
     print("all checksums agree" if agree else "CHECKSUMS DIFFER: see above", flush=True)
     return 0 if agree else 1
 

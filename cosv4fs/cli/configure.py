@@ -10,6 +10,7 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.doctor import diagnose, has_problem
 from cosv4fs.cli.failures import DIFFERENT
+from cosv4fs.cli.output import quoted
 from cosv4fs.cli.profiles import read_profile, write_profile
 from cosv4fs.cli.session import PROTOCOLS, Session
 from cosv4fs.config import needed_options
@@ -137,13 +138,13 @@ def _finish(session: Session, spec: ProtocolSpec, profile: str, bucket: str | No
     variable = f"{spec.name.upper()}_PROFILE"
     if not session.as_json:
         session.say(f"wrote {', '.join(row['options'])} to section [{profile}] of {row['file']}")
-        session.say(f"use it with -o profile={profile}, or with {variable}={profile} in the environment")
+        session.say(f"use it with -o {quoted(f'profile={profile}')}, or with {variable}={profile} in the environment")
     session.options = {spec.name: {"profile": profile}}
     if bucket is not None:
         row["findings"] = diagnose(session, f"{spec.name}://{bucket.removeprefix(f'{spec.name}://')}", write=False)
     elif not session.as_json:
         name = "coffer-APPID" if spec is CDCS else "bucket"
-        session.say(f"to check it: cosv4fs doctor -o profile={profile} {spec.name}://{name}")
+        session.say(f"to check it: cosv4fs doctor -o {quoted(f'profile={profile}')} {spec.name}://{name}")
     if session.as_json:
         session.show_json(row)
     if has_problem(row.get("findings", [])):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ls": (
         "cosv4fs ls -lh cosv4://data/photos",
-        "cosv4fs ls --json 'cosv4://data/photos/*.csv'",
+        'cosv4fs ls --json "cosv4://data/photos/*.csv"',
         "cosv4fs ls cdcs://  # all coffers",
     ),
     "tree": ("cosv4fs tree cosv4://data", "cosv4fs tree -L 2 cosv4://data/photos"),
     "find": (
-        "cosv4fs find cosv4://data --name '*.tmp' --older-than 30d",
+        'cosv4fs find cosv4://data --name "*.tmp" --older-than 30d',
         "cosv4fs find s3://bucket/logs --type f --min-size 1G",
     ),
     "du": ("cosv4fs du -h -d 1 cosv4://data/photos", "cosv4fs du -hs cosv4://data cosv4://other"),
@@ -21,9 +21,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cosv4fs cat --range 0:100 cosv4://data/photos/index.csv",
         "cosv4fs cat --range=-1000: cosv4://data/app.log  # the end",
     ),
-    "stat": ("cosv4fs stat cosv4://data/photos/index.csv", "cosv4fs stat --json 'cosv4://data/photos/*'"),
+    "stat": ("cosv4fs stat cosv4://data/photos/index.csv", 'cosv4fs stat --json "cosv4://data/photos/*"'),
     "sha1sum": (
-        "cosv4fs sha1sum 'cosv4://data/photos/*' > sums",
+        'cosv4fs sha1sum "cosv4://data/photos/*" > sums',
         "cosv4fs sha1sum --check sums",
     ),
     "sign": (
@@ -32,7 +32,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "cp": (
         "cosv4fs cp report.csv cosv4://data/reports/",
-        "cosv4fs cp 'cosv4://data/reports/*.csv' .",
+        'cosv4fs cp "cosv4://data/reports/*.csv" .',
         "cosv4fs cp -r photos cosv4://data/  # creates cosv4://data/photos",
         "cosv4fs cp -r photos/ cosv4://data/2024  # copies the contents of photos",
         "cosv4fs cp -r audit cdcs://vault-1250000000/",
@@ -59,7 +59,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cosv4fs mv -r photos/ cosv4://data/photos/ --older-than 30d",
     ),
     "rm": (
-        "cosv4fs rm 'cosv4://data/photos/*.tmp'",
+        'cosv4fs rm "cosv4://data/photos/*.tmp"',
         "cosv4fs rm -r --dry-run cosv4://data/photos",
     ),
     "mkdir": ("cosv4fs mkdir cosv4://data/photos", "cosv4fs mkdir -p cosv4://data/photos/2024/05"),
@@ -88,4 +88,4 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "doctor": ("cosv4fs doctor cosv4://data", "cosv4fs doctor --write -o profile=archive cdcs://vault-1250000000"),
     "demo": ("cosv4fs demo --rows 1000", "cosv4fs demo --keep ./cos-data"),
 }
-"""Command lines by command."""
+"""Command lines by command; with double quotes, which every shell knows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
@@ -14,6 +13,7 @@ from fsspec.core import has_magic
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.output import quoted
 from cosv4fs.cli.remove import (
     changing_progress,
     check_changeable,
@@ -132,7 +132,7 @@ def _resume_hint(sources: Sequence[Location], target: Location, *, into: bool) -
     """Return what to repeat after an interrupt: a directory that the first run has created would get another inside."""
     if into or any(source.trailing_slash for source in sources):
         return "repeat the command to continue"
-    return f"to continue: cosv4fs mv -r {shlex.quote(f'{sources[0].url}/')} {shlex.quote(f'{target.url}/')}"
+    return f"to continue: cosv4fs mv -r {quoted(f'{sources[0].url}/')} {quoted(f'{target.url}/')}"
 
 
 def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
@@ -157,7 +157,7 @@ def _check_move(old: Location, goal: Location, recursive: bool) -> bool:
 
 
 def _check_source(old: Location, goal: Location) -> None:
-    check_removable(old, f"to move its content: cosv4fs mv -r '{old.url}/*' {shlex.quote(f'{goal.url}/')}")
+    check_removable(old, f"to move its content: cosv4fs mv -r {quoted(f'{old.url}/*')} {quoted(f'{goal.url}/')}")
 
 
 def _move(old: Location, goal: Location, is_directory: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import shlex
 import sys
 from codecs import lookup
 from collections.abc import Callable, Iterable, Iterator
@@ -34,10 +36,16 @@ def printable(text: str) -> str:
     return "".join(ascii(char)[1:-1] if _is_hidden(char) else char for char in text)
 
 
+def quoted(text: str) -> str:
+    """Quote an argument of a printed command line for the shell; Windows' cmd knows double quotes only."""
+    result = shlex.quote(text)
+    return f'"{text}"' if os.name == "nt" and result != text else result
+
+
 def print_line(text: str) -> None:
     """Print a line; on a terminal, without control characters."""
     with standard_output():
-        click.echo(_writable(printable(text) if sys.stdout.isatty() else text))
+        click.echo(writable(printable(text) if sys.stdout.isatty() else text))
 
 
 def print_json(value: Any) -> None:
@@ -138,7 +146,7 @@ def _is_encodable(text: str, encoding: str) -> bool:
     return True
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Escape what standard output cannot encode, such as local file names that are not UTF-8."""
     encoding = sys.stdout.encoding or "utf-8"
     return text if _is_encodable(text, encoding) else text.encode(encoding, "backslashreplace").decode(encoding)

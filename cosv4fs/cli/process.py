@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from cosv4fs.localfiles import naming_file
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that would end the process without any clean-up."""
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+"""Signals that would end the process without any clean-up; Windows sends the last one when a console is closed."""
 
 
 OUTPUT = "standard output"
@@ -34,7 +34,7 @@ class TerminatedError(KeyboardInterrupt):
 
 @contextmanager
 def ending_on_signals(received: list[int]) -> Iterator[None]:
-    """Raise `TerminatedError` on SIGTERM and SIGHUP, and add the number of the signal to `received`.
+    """Raise `TerminatedError` on a signal that ends the process, and add the number of the signal to `received`.
 
     Only the first one counts: a service manager may send both, and the second one would interrupt the clean-up.
     A signal that is ignored, as with nohup, stays ignored.
@@ -70,7 +70,7 @@ def fill_closed_streams() -> None:
             # the lowest free number
             socket.socket().detach()
         elif not _is_open(stream):
-            os.open(os.devnull, os.O_RDONLY)
+            os.open(os.devnull, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end of the process
 
@@ -106,7 +106,11 @@ def is_about_output(error: BaseException) -> bool:
 
 def is_output_broken(error: BaseException) -> bool:
     """Return whether an error says that the reader of standard output has gone, as with ``| head``."""
-    return isinstance(error, BrokenPipeError) and _is_output_closed()
+    if isinstance(error, BrokenPipeError):
+        return _is_output_closed()
+    # the error that Windows has for it
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename == OUTPUT
+    return is_invalid and os.name == "nt"
 
 
 def _is_output_closed() -> bool:

@@ -16,6 +16,7 @@ from fsspec.core import has_magic
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import check_filters, filters
+from cosv4fs.cli.output import quoted
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.display import counted, human_size
@@ -50,7 +51,9 @@ def rm(
     failures = FailureLog(keeps_rows=session.as_json)
     ignored = (FileNotFoundError,) if force else ()
     for location in map(session.location, urls):
-        check_removable(location, f"to empty it: cosv4fs rm -r '{location.url}/*'", stays=not selection.is_everything)
+        check_removable(
+            location, f"to empty it: cosv4fs rm -r {quoted(f'{location.url}/*')}", stays=not selection.is_everything
+        )
     found: list[Location] = []
     for url in urls:
         with failures.recording(), suppress(*ignored):
