@@ -9,6 +9,7 @@ import time
 from types import MappingProxyType
 
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, faults
+from tests.platforms import environment
 
 from .client import NOW, SECRET_ID, SECRET_KEY, Client, sign
 from .coffers import COFFER, Coffers
@@ -117,19 +118,23 @@ def blobs(emulator):
 
 
 class Standalone:
-    """The command, running with the bucket ``b``, and with a coffer if `kind` says so."""
+    """The command, running with the bucket ``b``, and with a coffer if `kind` says so; on a simulated `system`."""
 
-    def __init__(self, root, *more, kind="buckets", with_keys=True):
+    def __init__(self, root, *more, kind="buckets", with_keys=True, system=None):
         # those of a client are not taken for the keys of the service
-        environment = {**os.environ, "COSV4_SECRET_ID": "another", "COSV4_SECRET_KEY": "another"}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        variables = {"COSV4_SECRET_ID": "another", "COSV4_SECRET_KEY": "another"}
+        if system is not None:
+            variables = environment(system, **variables)
+        else:
+            variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         command = [sys.executable, "-m", "cosv4fs.emulator", "--root", str(root), "--bucket", "b", *more]
         command += ["--secret-id", SECRET_ID, "--secret-key", SECRET_KEY] if with_keys else []
         command += ["--coffer", COFFER] if kind == "coffers" else []
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **variables}
         )
-        self.lines = [self.process.stdout.readline().strip() for _ in range(6 if kind == "coffers" else 3)]
+        count = {("buckets", None): 3, ("coffers", None): 6, ("coffers", "windows"): 12}[kind, system]
+        self.lines = [self.process.stdout.readline().strip() for _ in range(count)]
         assert self.lines[0].startswith("listening on http://127.0.0.1:"), self.process.communicate()
         self.endpoints = [line.split()[-1] for line in self.lines if " on http://" in line]
         self.endpoint = self.endpoints[-1]

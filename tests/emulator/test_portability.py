@@ -1,38 +1,37 @@
-"""The emulator works on systems without the modules and functions of POSIX."""
+"""The local service on Windows and macOS, in interpreters that simulate them (`tests.platforms`)."""
 
+import errno
 import os
-import subprocess
+import signal
 import sys
+import types
 
 import pytest
 
-PROGRAM = """
-import os, pkgutil, sys, types, warnings
+from cosv4fs.emulator import Emulator
+from tests.platforms import run
 
-for name in ("fcntl", "termios", "resource"):
-    sys.modules[name] = None
-for name in ("sendfile", "pread", "pwrite", "O_NOFOLLOW", "O_CLOEXEC"):
-    delattr(os, name)
-warnings.simplefilter("ignore", RuntimeWarning)
-# the emulator alone: the package's own __init__ brings the filesystems
-package = types.ModuleType("cosv4fs")
-package.__path__ = [{path!r}]
-sys.modules["cosv4fs"] = package
+from .client import NOW, SECRET_ID, SECRET_KEY
+from .services import SERVICES, Standalone, blobs
 
+SETUP = """
+import pkgutil, sys, threading
 import cosv4fs.emulator
-for module in pkgutil.walk_packages(cosv4fs.emulator.__path__, "cosv4fs.emulator."):
-    if not module.name.endswith("__main__"):
-        __import__(module.name)
-
-from tests.emulator.services import PART, SERVICES
-from cosv4fs.emulator import faults
+from cosv4fs.emulator import EmulatorError, faults
 from tests.emulator.client import NOW, SECRET_ID, SECRET_KEY
+from tests.emulator.services import PART, SERVICES, blobs
+
+for module in pkgutil.walk_packages(cosv4fs.emulator.__path__, "cosv4fs.emulator."):
+    __import__(module.name)
 
 content = bytes(range(256)) * (PART // 256)
 for kind in SERVICES.values():
     options = dict(secret_id=SECRET_ID, secret_key=SECRET_KEY, clock=lambda: NOW, fsync=True)
-    with kind.emulator_class(**options, **kind.options) as emulator:
+    with kind.emulator_class(sys.argv[1] + kind.kind, **options, **kind.options) as emulator:
         service = kind(emulator)
+"""
+
+USED = """
         assert service.put("f", content).ok
         assert service.get("f").body == content
         assert service.get("f", Range="bytes=100000-200000").body == content[100000:200001]
@@ -41,41 +40,163 @@ for kind in SERVICES.values():
         assert service.send("u", upload, 0, content).ok
         assert service.finish("u", upload, [content, b"x"]).ok
         assert service.get("u").body == content + b"x"
+
+        # names of contents on disk are the service's own
+        for name in ("a", "A", "nul", "com1.txt", "a:b", "end. ", "long" * 50):
+            assert service.put(name, name.encode()).ok, name
+        for name in ("a", "A", "nul", "com1.txt", "a:b", "end. ", "long" * 50):
+            assert service.get(name).body == name.encode()
+
         emulator.faults.add(op=kind.put_op, action=faults.DropReply(reset=True))
         try:
             service.put("g")
         except ConnectionResetError:
-            emulator.restart()
-            assert service.get("g").body == b"content"
-            print(kind.kind)
+            print(kind.kind, "reset")
+        try:
+            kind.emulator_class(emulator.root, **kind.options).start()
+        except EmulatorError as error:
+            print(kind.kind, "locked", "another emulator is using the folder" in str(error))
+
+        # connections wait for further requests
+        emulator.restart()
+        with emulator.unreachable():
+            try:
+                service.get("g")
+            except OSError:
+                print(kind.kind, "unreachable")
+        assert service.get("g").body == b"content"
+    waiting = [thread for thread in threading.enumerate() if "process_request" in thread.name]
+    print(kind.kind, "stopped", waiting)
 """
 
 
-def test_without_posix():
-    import cosv4fs
-
-    program = PROGRAM.format(path=os.path.dirname(cosv4fs.__file__))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "buckets\ncoffers\n", "")
+@pytest.mark.parametrize("system", [("windows", "_hashlib", "ctypes"), ("macos",)], ids=["windows", "macos"])
+def test_a_service_on_another_system(tmp_path, system):
+    done = run("-c", SETUP + USED, f"{tmp_path}{os.sep}", system=system)
+    lines = ["reset", "locked True", "unreachable", "stopped []"]
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert done.stdout.decode().splitlines() == [f"{kind} {line}" for kind in SERVICES for line in lines]
 
 
-def test_folders_are_locked_on_windows(tmp_path, monkeypatch):
-    """Its own module does it there; a folder in use is refused in the same words."""
-    import types
+IN_USE = """
+        if kind.kind == "coffers":
+            break
+        assert service.put("f", b"old").ok
+        stall = faults.StallReply(1)
+        emulator.faults.add(op="download", action=stall)
+        bodies = []
+        reader = threading.Thread(target=lambda: bodies.append(service.get("f").body))
+        reader.start()
+        assert stall.entered.wait(20)
 
-    from cosv4fs.emulator import Emulator, EmulatorError
+        def replace(content):
+            assert service.client.upload("/f", content, signature=service.signature, insertOnly=0).code == 0
+            assert service.get("f").body == content
+            print(len(blobs(emulator)))
 
-    def locking(descriptor, mode, count):
-        raise OSError(36, "Resource deadlock avoided")
+        replace(b"new")
+        replace(b"newer")
+        stall.release.set()
+        reader.join()
+        print(bodies)
+        replace(b"newest")
+"""
 
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
-    with pytest.raises(EmulatorError, match="another emulator is using the folder"):
-        Emulator(tmp_path).start()
-    monkeypatch.delitem(sys.modules, "msvcrt")
-    monkeypatch.setitem(sys.modules, "msvcrt", None)
+
+def test_contents_that_a_download_has_open_are_removed_later(tmp_path):
+    """Windows removes no open file."""
+    done = run("-c", SETUP + IN_USE, f"{tmp_path}{os.sep}")
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert done.stdout.decode().splitlines() == ["2", "2", "[b'old']", "1"]
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    options = {"secret_id": SECRET_ID, "secret_key": SECRET_KEY, "clock": lambda: NOW}
+    with Emulator(tmp_path / "root", buckets=("b",), fsync=True, **options) as emulator:
+        yield emulator
+
+
+def test_a_file_that_cannot_be_removed_hinders_no_start(emulator, monkeypatch):
+    """It is removed as soon as that is possible, and the file of an upload that a killed process left, too."""
+    service = SERVICES["buckets"](emulator)
+    service.put("f", b"content")
+    [blob] = blobs(emulator)
+    emulator.stop()
+    orphan = blob.with_name(f"{blob.name[:-1]}x"[:8] + "0" * 24)
+    orphan.write_bytes(b"")
+
+    def unlink(path, **_):
+        raise PermissionError(errno.EACCES, "another process has it open", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        emulator.start()
+        assert sorted(blobs(emulator)) == sorted([blob, orphan])
+    emulator.restart()
+    assert blobs(emulator) == [blob]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EINVAL])
+def test_copies_where_a_file_has_no_second_name(emulator, monkeypatch, code):
+    service = SERVICES["buckets"](emulator)
+    service.put("f", b"content")
+
+    def link(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    assert service.client.post("/f", "copy", dest_fileid="/g", signature=service.signature).code == 0
+    assert service.get("g").body == b"content"
+    assert len(blobs(emulator)) == 2
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_folders_that_cannot_be_synced(emulator, monkeypatch, code):
+    """Some file systems of other machines sync files, and no folders."""
+    real = os.fsync
+
+    def fsync(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert SERVICES["buckets"](emulator).put("f", b"content").ok
+
+
+def test_contents_reach_the_disk_on_macos(emulator, monkeypatch):
+    synced = []
+    fcntl = types.SimpleNamespace(F_FULLFSYNC=51, fcntl=lambda descriptor, what: synced.append(what))
+    monkeypatch.setitem(sys.modules, "fcntl", fcntl)
+    assert SERVICES["buckets"](emulator).put("f", b"content").ok
+    assert synced == [51]
+
+
+def test_a_system_without_locks(tmp_path, monkeypatch):
+    for name in ("fcntl", "msvcrt"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.warns(RuntimeWarning, match="start no second emulator"), Emulator(tmp_path):
         pass
+
+
+def test_the_command_prints_what_shells_of_windows_understand(tmp_path):
+    server = Standalone(tmp_path, kind="coffers", system="windows")
+    buckets, coffers = server.endpoints
+    account = {"APPID": "1250000000", "REGION": "gz", "ENDPOINT": buckets}
+    assert server.lines[3:7] == [
+        "PowerShell:",
+        "; ".join(f"$env:COSV4_{name}='{value}'" for name, value in account.items()),
+        "cmd:",
+        " & ".join(f'set "COSV4_{name}={value}"' for name, value in account.items()),
+    ]
+    assert server.lines[9] == f"$env:CDCS_REGION='ap-tianjin'; $env:CDCS_ENDPOINT='{coffers}'"
+    assert server.lines[11] == f'set "CDCS_REGION=ap-tianjin" & set "CDCS_ENDPOINT={coffers}"'
+    assert server.service("coffers").put("f").ok
+    assert server.end(signal.SIGINT) == (0, "", "")
+
+
+def test_the_end_of_a_terminal_stops_the_command(tmp_path):
+    """Its temporary folder would stay otherwise."""
+    server = Standalone(tmp_path / "root")
+    assert server.end(signal.SIGHUP) == (0, "", "")

@@ -9,6 +9,7 @@ The disk is that of the other system for all of them (`tests.platforms.disk`).
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import io
 import os
@@ -59,8 +60,9 @@ def install(system: list[str]) -> None:
     if name == "windows":
         _install_windows(missing)
     elif name == "macos":
-        twins = _twins(absent.MACOS, {"sys": {"platform": "darwin"}})
-        _replace_imports(absent.MACOS_MODULES.union(missing), twins)
+        own = {"sys": {"platform": "darwin"}, "fcntl": {"ioctl": _no_ioctl, "F_FULLFSYNC": 51}}
+        _replace_imports(absent.MACOS_MODULES.union(missing), _twins(absent.MACOS, own))
+        _replace_linger()
     else:
         raise ValueError(f"no such system: {name}")
 
@@ -120,6 +122,24 @@ def _replace_imports(missing: Collection[str], twins: Mapping[str, types.ModuleT
         return real_import(name, globals, locals, fromlist, level)
 
     builtins.__import__ = import_for
+
+
+def _no_ioctl(*_: Any) -> None:
+    raise OSError(errno.ENOTTY, "Inappropriate ioctl for device (on macOS, a socket)")
+
+
+def _replace_linger() -> None:
+    """Have sockets say that they linger as macOS does: by the number of the option, not by the one that was set."""
+    real_get = socket.socket.getsockopt
+
+    def getsockopt(self: socket.socket, level: int, name: int, *size: int) -> Any:
+        value = real_get(self, level, name, *size)
+        if (level, name) == (socket.SOL_SOCKET, socket.SO_LINGER) and isinstance(value, bytes):
+            is_on, seconds = struct.unpack("ii", value)
+            return struct.pack("ii", 0x80 if is_on else 0, seconds)
+        return value
+
+    socket.socket.getsockopt = getsockopt  # type: ignore[assignment,method-assign]
 
 
 def _use_spawn() -> None:
@@ -200,10 +220,15 @@ def _replace_text_files() -> None:
 
 
 def _replace_sockets() -> None:
-    """Have sockets take options in the format of Windows, and pairs of them be connected through the network."""
-    real_set = socket.socket.setsockopt
+    """Have sockets behave as on Windows.
 
-    def set_option(self: socket.socket, level: int, name: int, value: Any, *more: Any) -> None:
+    They take options in another format, a port can be used again at once, only the end of a socket ends a read that
+    waits, and pairs of sockets are connected through the network.
+    """
+    real_set, real_bind, real_shutdown = socket.socket.setsockopt, socket.socket.bind, socket.socket.shutdown
+    real_close = socket.close
+
+    def setsockopt(self: socket.socket, level: int, name: int, value: Any, *more: Any) -> None:
         if level == socket.SOL_SOCKET and name in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             # a number of milliseconds there
             [milliseconds] = struct.unpack_from("I", value) if isinstance(value, bytes) else [value]
@@ -212,7 +237,24 @@ def _replace_sockets() -> None:
             if len(value) != 4:
                 raise OSError(errno.EFAULT, "two 16-bit numbers are expected (on Windows)")
             value = struct.pack("ii", *struct.unpack("HH", value))
+        elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR:
+            raise AssertionError("two services could share a port on Windows")
         real_set(self, level, name, value, *more)
+
+    def bind(self: socket.socket, address: Any) -> None:
+        # Linux needs this for what is the default there, and allows no more
+        real_set(self, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        real_bind(self, address)
+
+    def shutdown(self: socket.socket, how: int) -> None:
+        if how != socket.SHUT_RD:
+            real_shutdown(self, socket.SHUT_WR)
+
+    def close(number: int) -> None:
+        own = socket.socket(fileno=number)
+        with contextlib.suppress(OSError):
+            real_shutdown(own, socket.SHUT_RDWR)
+        real_close(own.detach())
 
     def pair(family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0) -> tuple[Any, Any]:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -220,5 +262,7 @@ def _replace_sockets() -> None:
             theirs, _ = server.accept()
             return ours, theirs
 
-    socket.socket.setsockopt = set_option  # type: ignore[assignment,method-assign]
+    for method in (setsockopt, bind, shutdown):
+        setattr(socket.socket, method.__name__, method)
+    socket.close = close
     socket.socketpair = pair
