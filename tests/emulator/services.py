@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import MappingProxyType
 
@@ -134,7 +135,10 @@ class Standalone:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **variables}
         )
         count = {("buckets", None): 3, ("coffers", None): 6, ("coffers", "windows"): 12}[kind, system]
+        impatience = threading.Timer(60, self.process.kill)
+        impatience.start()
         self.lines = [self.process.stdout.readline().strip() for _ in range(count)]
+        impatience.cancel()
         assert self.lines[0].startswith("listening on http://127.0.0.1:"), self.process.communicate()
         self.endpoints = [line.split()[-1] for line in self.lines if " on http://" in line]
         self.endpoint = self.endpoints[-1]
