@@ -46,10 +46,10 @@ class Bars:
 
     @property
     def is_won(self) -> bool:
-        """Whether cosv4fs is faster than all other clients that were measured."""
+        """Whether cosv4fs is faster than every other client; False if no other was measured."""
         ours = self.figures[OURS]
         others = [it for client, it in self.figures.items() if it and client != OURS]
-        return ours is not None and all(speed(ours) > speed(it) for it in others)
+        return ours is not None and bool(others) and all(speed(ours) > speed(it) for it in others)
 
 
 def groups(
@@ -72,7 +72,13 @@ def finding(bars: Sequence[Bars]) -> str:
 
 
 def draw(results: Results, target: Path) -> None:
-    """Write the picture: one column, with letters that can be read on the screen of a phone."""
+    """Write the picture: one column, with letters that can be read on the screen of a phone.
+
+    Raises
+    ------
+    ValueError
+        None of the groups that are drawn was measured.
+    """
     main = max((it.size for it in results.select("peers") if it.size <= 256 * MIB), default=0)
     far = max((it.size for it in results.select("far")), default=0)
     small = next((it.size for it in results.select("small")), 0)
@@ -84,6 +90,8 @@ def draw(results: Results, target: Path) -> None:
         + groups(results, "far-small", _MANY, small, ", 30 ms"),
     }
     panels = {title: bars for title, bars in panels.items() if bars}
+    if not panels:
+        raise ValueError("none of the groups peers, far, small and far-small was measured")
     heights = [len(_COLOURS) * len(bars) * _BAR for bars in panels.values()]
     picture, places = plt.subplots(
         len(panels), figsize=(_WIDTH, sum(heights) + 1.15 * len(panels) + 0.9), height_ratios=heights,

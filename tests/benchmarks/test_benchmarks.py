@@ -5,9 +5,11 @@ import hashlib
 import sys
 
 import pytest
+from matplotlib.image import imread
 
 from tests.benchmarks.__main__ import chosen
 from tests.benchmarks.clients import MIB, OurClient, Task, pieces, written_sha1
+from tests.benchmarks.plot import draw, finding, groups
 from tests.benchmarks.processes import SinkProcess
 from tests.benchmarks.report import disturbed, rows
 from tests.benchmarks.results import Figure, Missing, Results
@@ -204,6 +206,36 @@ def test_text_is_inserted_between_the_marks():
 def test_pages_are_made_from_the_file_that_the_notebook_draws():
     for page, text in pages(Results.load(REPOSITORY / "notebooks" / "performance.json")).items():
         assert page.read_text("utf-8") == text, f"{page}: run python -m tests.benchmarks.summary"
+
+
+# -- picture -----------------------------------------------------------------------------------------------------------
+
+
+def test_titles_of_the_picture_count_the_operations_where_cosv4fs_is_fastest():
+    measured = results(
+        figure(wall=2.0), figure("obstore.fsspec", 3.0), figure("s3fs", 4.0),
+        *(figure(name, wall, operation="write", title="write")
+          for name, wall in ((OURS, 2.0), ("obstore.fsspec", 3.0), ("s3fs", 1.0))),
+        figure(operation="read", title="read"),
+    )  # fmt: skip
+    operations = [
+        ("put", "put_file", OURS),
+        ("write", "write", OURS),
+        ("read", "read", OURS),
+        ("get", "get_file", OURS),
+    ]
+    bars = groups(measured, "peers", operations, 256 * MIB)
+    assert [it.label for it in bars] == ["put", "write", "read"]
+    assert finding(bars) == "cosv4fs is fastest in 1 of 3"
+
+
+def test_picture_is_that_of_the_file(tmp_path):
+    folder = REPOSITORY / "notebooks"
+    draw(Results.load(folder / "performance.json"), tmp_path / "performance.png")
+    drawn, kept = (imread(place / "performance.png") for place in (tmp_path, folder))
+    assert drawn.shape == kept.shape
+    with pytest.raises(ValueError, match="none of the groups"):
+        draw(results(figure(group="raw")), tmp_path / "nothing.png")
 
 
 # -- the server and a run ----------------------------------------------------------------------------------------------
