@@ -38,20 +38,21 @@ class _Locks:
     """Locks that threads of one process share."""
 
     def __init__(self) -> None:
-        self._known: dict[int, weakref.ref[Any]] = {}
+        # not by their ids: a new lock may have that of one which is just being dropped
+        self._known: set[weakref.ref[Any]] = set()
 
     def make(self) -> _Lock:
         lock = threading.RLock()
-        self._known[id(lock)] = weakref.ref(lock)
+        self._known.add(weakref.ref(lock))
         if len(self._known) > _MANY_LOCKS:
-            for ident, known in [*self._known.items()]:
+            for known in [*self._known]:
                 if known() is None:
-                    self._known.pop(ident, None)
+                    self._known.discard(known)
         return lock
 
     def are_held(self) -> bool:
-        # one step copies the values: other threads make locks meanwhile
-        locks = [known() for known in [*self._known.values()]]
+        # one step copies the set: other threads make locks meanwhile
+        locks = [known() for known in [*self._known]]
         return any(lock is not None and lock._is_owned() for lock in locks)
 
 

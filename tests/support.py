@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 import socket
+import sys
 import threading
 import time
 
@@ -375,3 +376,29 @@ def taken(protocol, options):
     [spec] = (spec for spec in (V4, V3, CDCS) if spec.name == protocol)
     refused = {option.name for option in OPTIONS} - {option.name for option in options_of(spec)}
     return {name: value for name, value in options.items() if name not in refused}
+
+
+def in_threads(count, work):
+    """Call ``work(number)`` in so many threads at once, which take turns at every step."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    barrier, failed = threading.Barrier(count), []
+
+    def call(number):
+        barrier.wait(60)
+        try:
+            work(number)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(count)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failed

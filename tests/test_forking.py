@@ -13,6 +13,7 @@ import pytest
 
 import cosv4fs
 from cosv4fs.forking import PerProcess, Registry, holds_lock, renewed_after_fork, shared_lock
+from tests.support import in_threads
 
 BELONGS_TO_THREADS = (
     type(threading.Lock()),
@@ -125,3 +126,15 @@ def test_locks_of_which_one_is_held():
     del locks
     shared_lock()
     assert len(importlib.import_module("cosv4fs.forking")._locks()._known) < 400
+
+
+def test_locks_that_threads_make_and_drop_at_once():
+    many = [shared_lock() for _ in range(300)]
+
+    def work(_):
+        for _ in range(300):
+            with shared_lock():
+                assert holds_lock()
+
+    in_threads(4, work)
+    del many
