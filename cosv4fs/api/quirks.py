@@ -8,7 +8,7 @@ of the dialect, and stand for the same sections of the protocol notes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -45,9 +45,9 @@ class Quirks:
     update_flag: Literal["required"] | None = None  # cos.md#update-flag
     max_list: int | None = None  # cos.md#page-limit
     serial_upload: bool = False  # cos.md#upload_slice_init
-    finish_size: Mapping[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size
+    finish_size: dict[str, Literal["any", "declared"]] = field(default_factory=dict)  # cos.md#finish-size
     """With ``any``, files of unknown size are sent while they are written."""
-    slice_sha: Mapping[str, Literal["real", "absent", "other"]] = field(default_factory=dict)  # cos.md#stat-sha
+    slice_sha: dict[str, Literal["real", "absent", "other"]] = field(default_factory=dict)  # cos.md#stat-sha
     """With ``real``, content is hashed while it is sent; zeros are as good as absent."""
     part_etag: Literal["encrypted"] | None = None  # cdcs.md#response-headers
     etag_quotes: Literal["quoted"] | None = None  # cdcs.md#disputed-list
@@ -65,6 +65,14 @@ class Quirks:
                 _log.info("%s: learned %s=%s", self.server, name, value)
                 setattr(self, name, value)
 
+    def learn_of_bucket(self, name: str, bucket: str, value: str) -> None:
+        """Record what replies about one bucket have shown, in `finish_size` or `slice_sha`, and log what is new."""
+        known: dict[str, str] = getattr(self, name)
+        if known.get(bucket) != value:
+            _log.info("%s: learned %s=%s of bucket %r", self.server, name, value, bucket)
+            # one step: other threads learn about other buckets meanwhile
+            known[bucket] = value
+
     def learned(self) -> Iterator[str]:
         """Yield a line about each field for which something was learned: name, value and meaning."""
         unknown = Quirks(self.server)
@@ -72,7 +80,7 @@ class Quirks:
             value = getattr(self, each.name)
             if value == getattr(unknown, each.name):
                 continue
-            if isinstance(value, Mapping):
+            if isinstance(value, dict):
                 value = ", ".join(f"{key}: {item}" for key, item in sorted(value.items()))
             shown = f"{value:+.0f} seconds" if isinstance(value, float) else value
             yield f"{each.name} = {shown} ({_MEANINGS[each.name]})"

@@ -66,7 +66,8 @@ class _Hosts:
         self._reached: set[str] = set()
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
-        self._warned: set[str] = set()
+        # by host: what warned of its outage
+        self._warned: dict[str, object] = {}
 
     def note_answer(self, host: str, status: int) -> None:
         """Note that a host has answered; this ends its outage, unless the answer says that it fails (5xx)."""
@@ -75,19 +76,21 @@ class _Hosts:
             began = self._began.pop(host, None)
             if began is not None:
                 _log.info("%s answers again after %.1f seconds", host, self._clock() - began)
-            self._warned.discard(host)
+            self._warned.pop(host, None)
 
     def note_failure(self, host: str) -> Outage:
         """Note that a host has not answered, or that something else has answered for it (an error page)."""
         now = self._clock()
         if now - self._last.get(host, now) > self._quiet:
             self._began.pop(host, None)
-            self._warned.discard(host)
+            self._warned.pop(host, None)
         self._last[host] = now
         age, was_reached = now - self._began.setdefault(host, now), host in self._reached
-        is_news = host not in self._warned and (not was_reached or age > _WARN_AFTER)
-        if is_news:
-            self._warned.add(host)
+        is_news = False
+        if not was_reached or age > _WARN_AFTER:
+            # one step, which no other thread can come between: one of them warns
+            warner = object()
+            is_news = self._warned.setdefault(host, warner) is warner
         return Outage(age, was_reached, is_news)
 
 

@@ -81,7 +81,9 @@ class RequestLog:
 
     def next_number(self) -> int:
         """Return the number of a new request."""
-        return next(self._numbers)
+        # without the GIL, two threads may get the same one from `count`
+        with self._lock:
+            return next(self._numbers)
 
     def add(self, record: RequestRecord) -> None:
         """Add a record; the oldest one goes when there are too many."""

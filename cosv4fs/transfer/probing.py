@@ -65,13 +65,12 @@ def stored_status(client: CosV4Client, bucket: str, key: str) -> PathStatus:
 
 def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
     """Record whether an upload was finished with another size than it was opened with."""
-    quirks = client.quirks
-    quirks.learn(finish_size={**quirks.finish_size, bucket: "any" if streams else "declared"})
+    client.quirks.learn_of_bucket("finish_size", bucket, "any" if streams else "declared")
 
 
 def learn_slice_sha(client: CosV4Client, bucket: str, answer: Literal["real", "absent", "other"]) -> None:
     """Record which SHA-1 the service reports for what came in slices."""
-    client.quirks.learn(slice_sha={**client.quirks.slice_sha, bucket: answer})
+    client.quirks.learn_of_bucket("slice_sha", bucket, answer)
 
 
 def _probe(client: CosV4Client, target: Target, declared: int) -> None:

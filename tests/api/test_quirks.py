@@ -8,7 +8,7 @@ import pytest
 
 from cosv4fs.api.quirks import Quirks
 from cosv4fs.emulator import CofferDialect, Dialect, faults
-from tests.support import BUCKET, MIB, content
+from tests.support import BUCKET, MIB, content, in_threads
 
 NOT_OF_A_DIALECT = {"server", "clock_offset"}
 
@@ -92,3 +92,14 @@ def test_finish_sizes_are_told_by_bucket():
     quirks.learn(finish_size={"b": "any", "a": "declared"})
     (line,) = quirks.learned()
     assert line.startswith("finish_size = a: declared, b: any (")
+
+
+def test_what_threads_learn_about_several_buckets_at_once():
+    quirks = Quirks()
+
+    def learn(number):
+        for each in range(200):
+            quirks.learn_of_bucket("slice_sha", f"{number}-{each}", "real")
+
+    in_threads(4, learn)
+    assert len(quirks.slice_sha) == 4 * 200
