@@ -80,6 +80,13 @@ def test_kept_outputs(path):
     assert_clean(path)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_guide_ends_with_its_conclusion(path):
+    last = json.loads(path.read_text(encoding="utf-8"))["cells"][-1]
+    assert "".join(last["source"]).startswith("## What you know now\n")
+    assert "](" in "".join(last["source"]), "no link to the next guide"
+
+
 def assert_clean(path):
     """No errors, no warnings, no secrets, and no path of the machine in the outputs."""
     for cell in outputs(path):
