@@ -1,12 +1,19 @@
 """fsspec filesystems for Tencent Cloud COS buckets served by the JSON API (v4) or v3, and for coffers.
 
+* `CosV4FileSystem`: buckets with the JSON API v4, ``cosv4://bucket/dir/name``
+* `CosV3FileSystem`: buckets with version 3 of the API, ``cosv3://bucket/dir/name``
+* `CofferFileSystem`: coffers of the write-once Data Coffer Service, ``cdcs://coffer-1250000000/dir/name``
+
+Libraries that open URLs through fsspec, such as pandas and dask, need no import of this package. The errors are in
+`cosv4fs.errors`, the clients of the APIs in `cosv4fs.api`, and local services for tests in `cosv4fs.emulator`.
+
+Examples
+--------
 >>> import pandas as pd
 >>> pd.read_parquet("cosv4://bucket/dir/x.parquet")  # doctest: +SKIP
-
-`CosV4FileSystem` is the filesystem, `CosV3FileSystem` the one for v3 (``cosv3://bucket/dir/x.parquet``);
-`CofferFileSystem` that for the write-once Data Coffer Service (``cdcs://coffer-1250000000/dir/x.parquet``);
-`cosv4fs.api.CosV4Client`, `CosV3Client` and `CofferClient` are the clients beneath them, usable alone;
-`cosv4fs.emulator.Emulator` and `CofferEmulator` local services that speak the same APIs.
+>>> fs = CosV4FileSystem()  # doctest: +SKIP
+>>> with fs.open("bucket/dir/x.txt", "w", encoding="utf-8") as file:  # doctest: +SKIP
+...     file.write("hello")
 """
 
 from __future__ import annotations

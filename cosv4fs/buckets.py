@@ -359,6 +359,11 @@ class CosV4FileSystem(BucketFileSystem[CosV4Client]):
     --------
     >>> fs = CosV4FileSystem(appid=1250000000, secret_id="…", secret_key="…", region="gz")
     >>> fs.pipe_file("bucket/dir/hello.txt", b"hello")  # doctest: +SKIP
+    >>> fs.ls("bucket/dir", detail=False)  # doctest: +SKIP
+    ['bucket/dir/hello.txt']
+    >>> with fs.open("bucket/dir/hello.txt", "r", encoding="utf-8") as file:  # doctest: +SKIP
+    ...     file.read()
+    'hello'
     """
 
     protocol = "cosv4"

@@ -152,11 +152,12 @@ def open(
     compression : str, optional
         ``gzip``, ``bz2``, ``xz`` or any other that fsspec has; ``infer`` chooses by the suffix of the path.
     encoding, errors, newline : str, optional
-        Text: see the builtin `open`. The encoding is that of `io.TextIOWrapper` unless given: name it.
+        Text: see the builtin function. The encoding is that of the locale unless given, so name it.
     size : int, optional
         Reading: the size of the file in bytes, if it is known, which saves a request. Writing: the exact number of
         bytes to come, after compression; slices are then uploaded while you write. Without it, an object that exceeds
-        the option `spool_memory` is kept in a temporary file until it is closed. Coffers do not need it.
+        the option `spool_memory` is kept in a temporary file until it is closed, unless the bucket accepts the size at
+        the end (see the option `streaming`). Coffers do not need it.
     cache_type : str, optional
         Reading: ``parallel`` reads ahead in parallel, and others are those of fsspec, such as ``readahead``, ``all``
         or ``none``. The option `default_cache_type` unless given.

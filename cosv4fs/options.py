@@ -557,8 +557,8 @@ def variables_of(protocol: ProtocolSpec) -> dict[str, str]:
 _SECTION = re.compile(r"^(?:Notes|Examples)\n-+$", re.MULTILINE)
 
 _SOURCES = """\
-Options that are not given come from the environment, from a profile, or from the section ``{protocol}`` of fsspec's
-configuration."""
+Methods take paths with or without ``{protocol}://`` and return them without. Options that are not given come from the
+environment, from a profile, or from the section ``{protocol}`` of fsspec's configuration."""
 
 _RAISES = """\
 Raises

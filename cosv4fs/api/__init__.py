@@ -1,5 +1,11 @@
 """The clients: sign, send, retry, parse. One typed method per operation, usable without fsspec.
 
+A filesystem has its client as ``fs.client``; `Client.connect` makes one alone.
+
+>>> client = CosV4Client.connect(appid="1250000000", region="gz")  # doctest: +SKIP
+>>> client.stat("bucket", "/dir/x.txt").size  # doctest: +SKIP
+5
+
 The packages `cos` and `cdcs` have the operations of the JSON API and of the Data Coffer Service. They share
 
 * `client` (how an operation runs) and `retry` (when it is repeated, and what a lost reply means);

@@ -8,7 +8,7 @@ import warnings
 from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import MethodDescriptorType, ModuleType
 
 import pdoc.doc
 import pdoc.render
@@ -36,14 +36,21 @@ MODULES = (
 )
 """The public modules; their ``__all__`` has the names that are public."""
 
-INTERNAL = frozenset({"namespace", "pool", "root_marker", "runtime", "service", "transaction_type"})
-"""Members of the filesystems that only other modules of the package and fsspec use."""
+INTERNAL = frozenset(
+    {
+        *("namespace", "pool", "root_marker", "runtime", "service", "transaction_type"),
+        *("check_complete", "discard_after", "end_well", "is_lost", "is_of_parent", "loss", "raise_failure"),
+        *("parse", "parse_v3", "check", "of"),
+    }
+)
+"""Members of filesystems, files, replies and others that only fsspec and other modules of the package use."""
 
 INDEX = """\
 # Reference of cosv4fs
 
-The pages on the left describe what the classes have in common; the modules have every class, method and parameter.
-Begin with [cosv4fs](cosv4fs.html), the filesystems.
+The pages describe the options, the services, files, the command line, the local service and the errors. The modules
+have every class, method and parameter: begin with [the filesystems](cosv4fs.html). The protocol notes are what is known
+of the services' APIs.
 """
 
 DECORATORS = ("@classmethod", "@staticmethod", "@abstractmethod", "@contextlib.contextmanager", "@pytest.fixture")
@@ -92,7 +99,7 @@ def _configure() -> None:
 def _markdown(context, docstring):
     """Convert a docstring as pdoc does, but take no parameter ``**options`` for bold type, and no sum for a list."""
     plain = re.sub(r"^([\w, ]*)\*\*(?=\w+( : .*)?$)", r"\1\\*\\*", docstring, flags=re.MULTILINE)
-    return to_markdown_with_context(context, plain.replace("\n+ ", " + "))
+    return to_markdown_with_context(context, plain.replace("\n+ ", " + ").replace("  # doctest: +SKIP", ""))
 
 
 _all_members = pdoc.doc.Namespace.members.func
@@ -104,13 +111,15 @@ def _members(kind: pdoc.doc.Class) -> dict[str, pdoc.doc.Doc]:
 
     def is_public(member: pdoc.doc.Doc) -> bool:
         if member.taken_from[0].startswith("fsspec."):
-            return bool(member.docstring) and not isinstance(member, pdoc.doc.Variable)
-        return member.name not in INTERNAL
+            is_of_filesystem = member.taken_from[1].startswith("AbstractFileSystem.")
+            return is_of_filesystem and bool(member.docstring) and not isinstance(member, pdoc.doc.Variable)
+        # files for reading have a `write` that is the builtin one, and raises
+        return member.name not in INTERNAL and not isinstance(member.obj, MethodDescriptorType)
 
     members = {name: member for name, member in _all_members(kind).items() if is_public(member)}
     if constructor := members.get("__init__"):
         # the class describes it, and not the base that does have a text
-        constructor.docstring = constructor.obj.__doc__ or ""
+        constructor.docstring = ""
     return members
 
 
