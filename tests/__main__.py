@@ -70,7 +70,7 @@ def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str,
         "types": ["mypy"],
         # a worker that has run out of tests takes over half of another's, so that both end together
         "tests": ["pytest", "-n", "auto", "--dist", "worksteal", *left_out, *pytest_arguments],
-        "package": ["tests.packaging"],
+        "package": ["tests.packaging", "--quick"],
     }
     if quick:
         del every["package"]

@@ -8,6 +8,7 @@ together with a small body, and the head of a reply is read without the parser f
 from __future__ import annotations
 
 import errno
+import functools
 import http.client
 import itertools
 import queue
@@ -259,16 +260,15 @@ class _Stack:
         return len(self._items)
 
 
-class _HttpPool(urllib3.HTTPConnectionPool):
-    QueueCls = _Stack  # type: ignore[assignment]  # all that the pool needs of a queue
+def stacked_pools(manager: urllib3.PoolManager) -> dict[str, type[Any]]:
+    """Return the classes of a manager's pools by scheme, also those for SOCKS, with `_Stack` in place of a queue."""
+    return {scheme: _stacked(kind) for scheme, kind in manager.pool_classes_by_scheme.items()}
 
 
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    QueueCls = _Stack  # type: ignore[assignment]
-
-
-POOLS = {"http": _HttpPool, "https": _HttpsPool}
-"""Pools by scheme, for urllib3's managers."""
+@functools.cache
+def _stacked(pool_class: type[Any]) -> type[Any]:
+    is_stacked = pool_class.QueueCls is _Stack
+    return pool_class if is_stacked else type(pool_class.__name__, (pool_class,), {"QueueCls": _Stack})
 
 
 def _own_connections(connection_class: type[Any]) -> type[Any]:

@@ -24,7 +24,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
 from cosv4fs.api.connection_errors import causes_of, connection_failure
-from cosv4fs.api.connections import FAULTS, POOLS, Connections, Response, Timeout
+from cosv4fs.api.connections import FAULTS, Connections, Response, Timeout, stacked_pools
 from cosv4fs.api.proxies import Proxy, proxy_for, through
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length, quoted
@@ -131,7 +131,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
             # neither the URL nor what quotes it is shown: it may hold a password
             text = f"the URL of the proxy cannot be used ({type(fault).__name__}): it must be like http://proxy:3128"
             if proxy.url.startswith("socks") and isinstance(fault, requests.exceptions.InvalidSchema):
-                text = f"the proxy {proxy} needs the package PySocks (pip install pysocks); {proxy.advice}"
+                text = f"the proxy {proxy}: PySocks is not installed; run pip install pysocks; {proxy.advice}"
             raise make_error(errno.EINVAL, text, None) from None
 
     def known_proxy(self, url: str) -> Proxy | None:
@@ -150,7 +150,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         if route is None:
             proxy = proxy_for(url, self._config.proxies)
             manager = self._proxy_manager(proxy) if proxy else self.poolmanager
-            manager.pool_classes_by_scheme = POOLS
+            manager.pool_classes_by_scheme = stacked_pools(manager)
             route = self._routes[origin] = Connections(manager.connection_from_url(origin), origin, proxy)
         return route
 

@@ -263,7 +263,7 @@ class TestProxies:
     @pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
     def test_socks_without_its_package(self, make):
         text = self.ask(make, proxies={"http": "socks5://user:pass-word@127.0.0.1:9"})
-        assert "the proxy socks5://127.0.0.1:9 needs the package PySocks" in text
+        assert "the proxy socks5://127.0.0.1:9: PySocks is not installed; run pip install pysocks; " in text
         assert "pass-word" not in text
 
     def test_a_corrected_environment(self, make, service, nowhere, monkeypatch):
