@@ -69,7 +69,7 @@ def build(folder: Path) -> dict[str, pdoc.doc.Module]:
     warnings.filterwarnings("ignore", "Cannot determine where cosv4fs.attributes.WriteKeywords")
     modules = {name: pdoc.doc.Module(_module(name)) for name in MODULES}
     pages = {_place(path): path for name in ("reference", "protocol") for path in sorted((PACKAGE / name).glob("*.md"))}
-    titles = {place.as_posix(): _text(path).partition("\n")[0].removeprefix("# ") for place, path in pages.items()}
+    titles = {place.as_posix(): _title(path) for place, path in pages.items()}
     pdoc.render.env.globals |= {"pages": titles, "public_classes": _public_classes(), "shown_decorators": DECORATORS}
     for name, module in modules.items():
         place = Path(f"{name.replace('.', '/')}.html")
@@ -164,6 +164,10 @@ def _linked(path: Path, pages: dict[Path, Path], found: re.Match[str]) -> str:
     if target in pages.values():
         return Path(os.path.relpath(_place(target), _place(path).parent)).as_posix()
     return SOURCES + target.relative_to(REPOSITORY).as_posix() if target.exists() else found[0]
+
+
+def _title(path: Path) -> str:
+    return _text(path).partition("\n")[0].removeprefix("# ").replace("`", "")
 
 
 def _text(path: Path) -> str:
