@@ -7,6 +7,8 @@
 Libraries that open URLs through fsspec, such as pandas and dask, need no import of this package. The errors are in
 `cosv4fs.errors`, the clients of the APIs in `cosv4fs.api`, and local services for tests in `cosv4fs.emulator`.
 
+<!-- PYTEST_DONT_REWRITE: pytest would warn where this package is imported before it starts. -->
+
 Examples
 --------
 >>> import pandas as pd

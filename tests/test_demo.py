@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.platforms import run
+
 PROGRAM = """
 import contextlib, io, json, sys
 from cosv4fs.cli import main
@@ -106,3 +108,14 @@ def test_what_the_service_reports_counts_too(runs):
     lines = runs["digests"].out.splitlines()
     assert lines[-1] == "[True, False, False]"
     assert [line.split()[-1] for line in lines[:3]] == ["same", "MISSING", "DIFFERS"]
+
+
+def test_on_windows(folder):
+    """Simulated, with output in a code page that lacks the name of the folder."""
+    kept = folder / "\u5317\u4eac"
+    done = run("-m", "cosv4fs", "demo", "--rows", "200", "--keep", str(kept))
+    assert (done.returncode, done.stderr) == (0, b"")
+    *_, hint, result = done.stdout.decode("cp1252").splitlines()
+    assert hint.endswith(rf'cosv4fs emulator --root "{folder}/\u5317\u4eac"')
+    assert result == "all checksums agree"
+    assert (kept / "emulator.sqlite").exists()

@@ -12,6 +12,7 @@ import click
 from cosv4fs.cli.commands import command
 from cosv4fs.cli.failures import FailureLog
 from cosv4fs.cli.filters import FILTER_RULES, check_filters, filters
+from cosv4fs.cli.output import is_writable
 from cosv4fs.cli.session import Session
 from cosv4fs.display import counted, human_size, human_time
 from cosv4fs.migrate.entries import Entry
@@ -24,6 +25,10 @@ from cosv4fs.migrate.trees import refusal_error, scan
 from cosv4fs.paths import parents
 
 _KINDS = {"f": "file", "d": "directory"}
+
+_LINES = ("│   ", "└── ", "├── ")
+_ASCII_LINES = ("|   ", "`-- ", "|-- ")
+"""What a tree is drawn with: the line past a directory, the branch to the last entry, and to any other."""
 
 
 @command()
@@ -240,12 +245,13 @@ def _nested(location: Location, entry: Entry, level: int | None) -> dict[str, An
 
 def _branches(entries: SortedEntries) -> Iterator[tuple[str, bool]]:
     """Yield the lines of a tree, each with whether it is of a directory."""
+    line, last_branch, branch = _LINES if is_writable("".join(_LINES)) else _ASCII_LINES
     # whether the directories above, from the top, are the last in theirs
     above: list[bool] = []
     for entry in entries:
         del above[entry.path.count("/") :]
-        is_last, indent = entries.is_last(entry), "".join("    " if last else "│   " for last in above)
-        yield f"{indent}{'└── ' if is_last else '├── '}{entry.path.rpartition('/')[2]}", entry.is_directory
+        is_last, indent = entries.is_last(entry), "".join("    " if last else line for last in above)
+        yield f"{indent}{last_branch if is_last else branch}{entry.path.rpartition('/')[2]}", entry.is_directory
         above.append(is_last)
 
 

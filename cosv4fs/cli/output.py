@@ -138,9 +138,10 @@ def _is_hidden(char: str) -> bool:
     return category(char).startswith(("C", "Zl", "Zp"))
 
 
-def _is_encodable(text: str, encoding: str) -> bool:
+def is_writable(text: str) -> bool:
+    """Return whether standard output can encode a text; pipes and files on Windows have few characters."""
     try:
-        text.encode(encoding, sys.stdout.errors or "strict")
+        text.encode(sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict")
     except UnicodeEncodeError:
         return False
     return True
@@ -149,4 +150,4 @@ def _is_encodable(text: str, encoding: str) -> bool:
 def writable(text: str) -> str:
     """Escape what standard output cannot encode, such as local file names that are not UTF-8."""
     encoding = sys.stdout.encoding or "utf-8"
-    return text if _is_encodable(text, encoding) else text.encode(encoding, "backslashreplace").decode(encoding)
+    return text if is_writable(text) else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -263,6 +263,30 @@ def test_the_plugin_costs_other_projects_nothing(tmp_path, missing):
     assert "1 passed" in done.stdout
 
 
+IN_A_PROGRAM = """
+import sys
+import cosv4fs
+import pytest
+
+class Installed:
+    def pytest_configure(self):
+        # what pytest does with the packages of plug-ins that are installed
+        pytest.register_assert_rewrite("cosv4fs")
+
+sys.exit(pytest.main(["-q", "-W", "error"], plugins=[Installed()]))
+"""
+
+
+def test_a_program_that_uses_the_package_can_run_pytest(tmp_path):
+    """Such as a notebook: pytest warns of packages that it cannot rewrite any more, which may be an error there."""
+    (tmp_path / "test_other.py").write_text("def test_it():\n    pass\n")
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-c", IN_A_PROGRAM]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def test_the_package_shows_what_it_imports_late():
     import cosv4fs
     from cosv4fs import emulator

@@ -204,3 +204,37 @@ def test_the_end_of_a_terminal_stops_the_command(tmp_path):
     """Its temporary folder would stay otherwise."""
     server = Standalone(tmp_path / "root")
     assert server.end(signal.SIGHUP) == (0, "", "")
+
+
+FIXTURES = """
+import fsspec
+import pytest
+
+def test_bucket(cosv4_emulator, cosv4_storage_options, tmp_path):
+    fs = fsspec.filesystem("cosv4", **cosv4_storage_options)
+    (tmp_path / "up" / "d").mkdir(parents=True)
+    (tmp_path / "up" / "d" / "f").write_bytes(b"1\\r\\n" * 2_000_000)
+    fs.put(str(tmp_path / "up"), "test-bucket/up", recursive=True)
+    with cosv4_emulator.unreachable(), pytest.raises(ConnectionError):
+        fsspec.filesystem("cosv4", **cosv4_storage_options, retry_deadline=0).cat_file("test-bucket/up/d/f")
+    fs.get("test-bucket/up", str(tmp_path / "down"), recursive=True)
+    assert (tmp_path / "down" / "d" / "f").read_bytes() == b"1\\r\\n" * 2_000_000
+    fs.rm("test-bucket/up", recursive=True)
+    assert fs.ls("test-bucket") == []
+
+def test_coffer(coffer_emulator, coffer_storage_options):
+    fs = fsspec.filesystem("cdcs", **coffer_storage_options)
+    fs.pipe_file("examplecoffer-1250000000/f", b"x")
+    assert fs.cat_file("examplecoffer-1250000000/f") == b"x"
+"""
+
+
+@pytest.mark.parametrize("system", ["windows", "macos"])
+def test_the_fixtures_on_another_system(tmp_path, system):
+    file = tmp_path / "test_fixtures.py"
+    file.write_text(FIXTURES)
+    plugins = ["-p", "cosv4fs.emulator.pytest_plugin", "-p", "no:cacheprovider"]
+    options = ["-q", "-W", "error", "-c", os.devnull, "--rootdir", str(tmp_path), "--basetemp", str(tmp_path / "work")]
+    done = run("-m", "pytest", *plugins, *options, str(file), system=(system,), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert (done.returncode, done.stderr) == (0, b""), done.stdout.decode("cp1252")
+    assert b"2 passed" in done.stdout
