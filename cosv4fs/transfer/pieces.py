@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 
@@ -13,7 +14,31 @@ _COPY_BELOW = 64 * 1024
 """Bytes below which a written view is copied: each view costs a system call when it is sent."""
 
 
-class MemoryPiece:
+class _Piece(ABC):
+    """A piece of an object that is being filled; `size` is the bytes of the full piece."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.length = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the piece takes no more bytes."""
+        return self.length == self._size
+
+    def take(self, view: memoryview, start: int = 0) -> int:
+        """Take as many bytes as fit into the piece, of a written view from `start` on; return their number."""
+        taken = view[start : start + self._size - self.length]
+        self._add(taken, view)
+        self.length += len(taken)
+        return len(taken)
+
+    @abstractmethod
+    def _add(self, taken: memoryview, view: memoryview) -> None:
+        """Add bytes, which are a part of a written view."""
+
+
+class MemoryPiece(_Piece):
     """A piece of an object that is being filled, in memory.
 
     Large immutable views are kept. All others are copied, also those that keep much more than their own bytes alive.
@@ -30,17 +55,12 @@ class MemoryPiece:
     """
 
     def __init__(self, size: int, buffers: Buffers, step: int | None = None) -> None:
-        self._size, self._buffers, self._step = size, buffers, step
+        super().__init__(size)
+        self._buffers, self._step = buffers, step
         self._views: list[memoryview] = []
         self._memory: list[bytearray] = []
         # of the memory that was borrowed last: bytes in use, and the first of them that are in no view yet
         self._used = self._begin = 0
-        self.length = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the piece takes no more bytes."""
-        return self.length == self._size
 
     @property
     def views(self) -> list[memoryview]:
@@ -49,17 +69,13 @@ class MemoryPiece:
             return self._views
         return [*self._views, memoryview(self._memory[-1])[self._begin : self._used]]
 
-    def take(self, view: memoryview, start: int = 0) -> int:
-        """Take as many bytes as fit into the piece, of a written view from `start` on; return their number."""
-        taken = view[start : start + self._size - self.length]
+    def _add(self, taken: memoryview, view: memoryview) -> None:
         # other pieces, which are sent as soon, keep the rest of the view
         if self._keeps(taken, view if self._step is None else taken):
             self._end_copies()
             self._views.append(taken)
         else:
             self._copy(taken)
-        self.length += len(taken)
-        return len(taken)
 
     def drain(self) -> Iterator[memoryview]:
         """Yield the bytes, view by view, and drop each of them before the next one."""
@@ -100,22 +116,16 @@ class MemoryPiece:
         return self._buffers.borrow(min(self._step, max(wanted, _COPY_BELOW * 16 ** len(self._memory))))
 
 
-class FilePiece:
+class FilePiece(_Piece):
     """A piece that is too large for memory while it is being filled; same interface as `MemoryPiece`.
 
     It is sent from the system's page cache. `folder` and `path` are as for `TemporaryFile`.
     """
 
     def __init__(self, size: int, folder: str | None, path: str) -> None:
-        self._size = size
+        super().__init__(size)
         self._file = TemporaryFile(folder, path, "a piece of this object is kept in {folder} until it is sent")
         self._map: mmap.mmap | None = None
-        self.length = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the piece takes no more bytes."""
-        return self.length == self._size
 
     @property
     def views(self) -> list[memoryview]:
@@ -126,12 +136,8 @@ class FilePiece:
             self._map = self._file.map(self.length)
         return [memoryview(self._map)]
 
-    def take(self, view: memoryview, start: int = 0) -> int:
-        """Take as many bytes as fit into the piece, of a written view from `start` on; return their number."""
-        taken = view[start : start + self._size - self.length]
+    def _add(self, taken: memoryview, view: memoryview) -> None:
         self._file.write(self.length, taken)
-        self.length += len(taken)
-        return len(taken)
 
     def release(self) -> None:
         """Drop the bytes, after the piece was sent or given up."""
