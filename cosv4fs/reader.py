@@ -137,7 +137,7 @@ class _Content:
             raise changed_error(self._path)
 
 
-class _Window(io.BytesIO):
+class _Excerpt(io.BytesIO):
     """Bytes of a file from an offset on, and the position in them. Reading a line costs what it costs in memory."""
 
     def __init__(self, start: int, data: bytes = b"") -> None:
@@ -190,7 +190,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     ) -> None:
         self._cache_type, self._cache_options = cache_type, cache_options or {}
         self._is_lost = self._is_closing = False
-        self._lock, self._window = threading.RLock(), _Window(0)
+        self._lock, self._window = threading.RLock(), _Excerpt(0)
         self._open_content(_Content(fs, path, size))
         # fsspec would create a cache that refers to the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
@@ -283,9 +283,9 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         if window.start <= position <= window.stop:
             window.seek(position - window.start)
         else:
-            self._set_window(_Window(position))
+            self._set_window(_Excerpt(position))
 
-    def _set_window(self, window: _Window) -> None:
+    def _set_window(self, window: _Excerpt) -> None:
         self._window = window
         if self._is_closing:
             # another thread closes the file, and may have closed only the window before
@@ -338,7 +338,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             return self._window.read(wanted) if self._advance() else b""
         start = self._window.stop
         data = self._fetch(start, None if wanted < 0 else start + wanted)
-        self._set_window(_Window(start + len(data)))
+        self._set_window(_Excerpt(start + len(data)))
         return data
 
     def _advance(self) -> bool:
@@ -346,7 +346,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         start = self._window.stop
         data = self._fetch(start, start + self._window_size)
         if data:
-            self._set_window(_Window(start, data))
+            self._set_window(_Excerpt(start, data))
         return bool(data)
 
     @contextmanager
@@ -469,7 +469,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
                 # what was read is not hashed yet
                 raise
             # reading from the beginning fetches everything again; reading a closed file raises another error
-            self._set_window(_Window(start))
+            self._set_window(_Excerpt(start))
             if hasattr(self.cache, "close"):
                 self.cache.close()
             self.cache = self._new_cache()

@@ -49,7 +49,7 @@ class _SecondOwner:
     has_cancelled: bool = False
 
 
-class _Threads:
+class _ThreadRecords:
     """The owners, cancellations, connections and clean-up deadlines of the threads of one process."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Threads:
 
 
 # called at every step: a block that was entered before a fork may be left in the child
-_threads = PerProcess(_Threads)
+_threads = PerProcess(_ThreadRecords)
 
 
 def is_cancelled(ident: int | None = None) -> bool:

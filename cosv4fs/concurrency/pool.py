@@ -316,7 +316,7 @@ class TaskGroup:
             function()
 
 
-class _Threads:
+class _ThreadCount:
     """Counts the threads of one call: as many as the pace wants, at most `most`, fewer when the window is halved."""
 
     def __init__(self, window: Window, pace: Pace, most: int, count: int = 0) -> None:
@@ -365,7 +365,7 @@ class _Map(Generic[_A, _T]):
 
     def __init__(self, pool: Pool, function: Callable[[_A], _T], items: Iterable[_A], most: int) -> None:
         self._group, self._function = TaskGroup(pool), function
-        self._threads = _Threads(pool.throttled, pool.pace, most, 1)
+        self._threads = _ThreadCount(pool.throttled, pool.pace, most, 1)
         self._rest = enumerate(items)
         self._results: dict[int, _T] = {}
         self._lock = threading.Lock()
@@ -404,7 +404,7 @@ class _UnorderedMap(Generic[_A, _T]):
     def __init__(self, pool: Pool, function: Callable[[_A], _T], handle: Callable[[_T], object]) -> None:
         self._group, self._most = TaskGroup(pool), pool.most
         self._function, self._handle = function, handle
-        self._threads = _Threads(pool.throttled, Pace(pool.most, at_first=pool.most), pool.most)
+        self._threads = _ThreadCount(pool.throttled, Pace(pool.most, at_first=pool.most), pool.most)
         self._items, self._results = queue.SimpleQueue[_A](), queue.SimpleQueue[_T]()
         self._wake = queue.SimpleQueue[None]()
 
