@@ -30,7 +30,7 @@ TICK = 1 / 64
 _OURS = "cosv4fs"
 
 
-class _Twin(types.ModuleType):
+class Twin(types.ModuleType):
     """A module as another system has it: without some names, and with others. Everything else is the real module's."""
 
     def __init__(self, real: types.ModuleType, absent: Collection[str], own: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ def _install_windows(missing: list[str]) -> None:
 
 
 def _twins(names: Mapping[str, Collection[str]], own: Mapping[str, Mapping[str, Any]]) -> dict[str, types.ModuleType]:
-    return {name: _Twin(__import__(name), names.get(name, ()), own.get(name, {})) for name in {**names, **own}}
+    return {name: Twin(__import__(name), names.get(name, ()), own.get(name, {})) for name in {**names, **own}}
 
 
 def _replace_imports(missing: Collection[str], twins: Mapping[str, types.ModuleType]) -> None:
