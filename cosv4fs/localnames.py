@@ -26,12 +26,13 @@ _MAX_FOLDERS = 10_000
 
 
 def are_possible(parts: Iterable[str]) -> bool:
-    """Return whether local files, and directories, can have some names, the components of a path.
+    """Return whether local files, and directories, can have some names, the components of a path; ``..`` is none.
 
     See https://learn.microsoft.com/windows/win32/fileio/naming-a-file for those of Windows.
     """
     if _IS_WINDOWS:
-        return not any(_NOT_ON_WINDOWS.search(part) or _DEVICE.match(part) for part in parts)
+        names = (part for part in parts if part not in (".", ".."))
+        return not any(_NOT_ON_WINDOWS.search(name) or _DEVICE.match(name) for name in names)
     return not any("\0" in part for part in parts)
 
 

@@ -69,10 +69,13 @@ def install(system: list[str]) -> None:
 
 def _install_windows(missing: list[str]) -> None:
     import shutil
+    from multiprocessing import resource_tracker
 
     from tests.platforms import disk
 
     shutil._use_fd_functions = False
+    # the standard library itself calls it by another name
+    resource_tracker.ensure_running = _no_tracker
     own: dict[str, dict[str, Any]] = {
         "os": {
             "name": "nt",
@@ -147,8 +150,6 @@ def _use_spawn() -> None:
     from multiprocessing import context
 
     context._default_context._actual_context = context._concrete_contexts["spawn"]  # type: ignore[attr-defined]
-    for method in ("fork", "forkserver"):
-        del context._concrete_contexts[method]  # type: ignore[attr-defined]
 
 
 def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -160,6 +161,10 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
     if dir_fd is not None:
         raise NotImplementedError("dir_fd unavailable on this platform")
     return os.open(path, flags & ~0x8080, 0o666 if mode & 0o200 else 0o444)
+
+
+def _no_tracker() -> None:
+    raise ModuleNotFoundError("No module named '_posixsubprocess' on this system", name="_posixsubprocess")
 
 
 def _kill(pid: int, number: int) -> None:
@@ -219,6 +224,12 @@ def _replace_text_files() -> None:
     io.open = builtins.open = partial(open_text)  # type: ignore[assignment]
 
 
+def _is_called_for_our_servers() -> bool:
+    """Return whether our package, or what its servers are built on, called the function that calls this one."""
+    caller = sys._getframe(2).f_globals["__name__"].partition(".")[0]
+    return caller in (_OURS, "socketserver")
+
+
 def _replace_sockets() -> None:
     """Have sockets behave as on Windows.
 
@@ -233,11 +244,7 @@ def _replace_sockets() -> None:
             # a number of milliseconds there
             [milliseconds] = struct.unpack_from("I", value) if isinstance(value, bytes) else [value]
             value = struct.pack("ll", milliseconds // 1000, milliseconds % 1000 * 1000)
-        elif level == socket.SOL_SOCKET and name == socket.SO_LINGER:
-            if len(value) != 4:
-                raise OSError(errno.EFAULT, "two 16-bit numbers are expected (on Windows)")
-            value = struct.pack("ii", *struct.unpack("HH", value))
-        elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR:
+        elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR and _is_called_for_our_servers():
             raise AssertionError("two services could share a port on Windows")
         real_set(self, level, name, value, *more)
 
