@@ -70,7 +70,10 @@ USED = """
                 print(kind.kind, "unreachable")
         assert service.get("g").body == b"content"
     waiting = [thread for thread in threading.enumerate() if "process_request" in thread.name]
-    print(kind.kind, "stopped", waiting)
+    for thread in waiting:
+        # what ends by itself only needs its turn
+        thread.join(10)
+    print(kind.kind, "stopped", [thread for thread in waiting if thread.is_alive()])
 """
 
 
