@@ -81,7 +81,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     @property
     def client(self) -> C_co:
-        """The typed client of the API, for operations that a filesystem does not have."""
+        """The client of the API in `cosv4fs.api`, such as `CosV4Client`, for what a filesystem does not have."""
         return self.runtime.client
 
     @property

@@ -1,5 +1,6 @@
 """What editors, type checkers and `help` show of the package."""
 
+import doctest
 import inspect
 import pydoc
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.attributes import ATTRIBUTES, WriteKeywords
+from cosv4fs.emulator import Emulator
 from cosv4fs.options import options_of
 
 KINDS = [CosV4FileSystem, CosV3FileSystem, CofferFileSystem]
@@ -151,6 +153,14 @@ def test_signatures_have_the_options_with_their_types(kind):
     for option in options_of(kind.service.protocol):
         assert "None" in found[option.name].annotation
         assert found[option.name].default is None
+
+
+def test_the_examples_of_open_work():
+    with Emulator(buckets=["bucket"]) as emulator:
+        fs = CosV4FileSystem(**emulator.storage_options)
+        (examples,) = doctest.DocTestFinder().find(fs.open, "open", globs={"fs": fs})
+        assert doctest.DocTestRunner().run(examples) == (0, len(examples.examples))
+    assert len(examples.examples) >= 4
 
 
 def test_open_documents_every_keyword(cosv4_storage_options):

@@ -59,6 +59,9 @@ DECORATORS = ("@classmethod", "@staticmethod", "@abstractmethod", "@contextlib.c
 _PROTOCOL = re.compile(r"\b(cos|cdcs|wire|clients)\.md#([\w-]+)(?=[^<>]*<)")
 """An anchor of the protocol notes in a docstring."""
 
+_TYPE_VARIABLE = re.compile(r'<span class="annotation">: \+?[A-Z]\w*_co</span>')
+"""The type of a member that differs by class, which pdoc does not resolve."""
+
 _LINK = re.compile(r'(?<=href=")(?!\w+:|#)([^"#]+)')
 
 
@@ -74,7 +77,7 @@ def build(folder: Path) -> dict[str, pdoc.doc.Module]:
     for name, module in modules.items():
         place = Path(f"{name.replace('.', '/')}.html")
         notes = os.path.relpath("protocol", place.parent)
-        text = pdoc.render.html_module(module, modules)
+        text = _TYPE_VARIABLE.sub("", pdoc.render.html_module(module, modules))
         _write(folder / place, _PROTOCOL.sub(rf'<a href="{notes}/\1.html#\2">\g<0></a>', text))
     page = pdoc.render.env.get_template("page.html.jinja2")
     for place, path in pages.items():
