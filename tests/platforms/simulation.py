@@ -244,6 +244,10 @@ def _replace_sockets() -> None:
             # a number of milliseconds there
             [milliseconds] = struct.unpack_from("I", value) if isinstance(value, bytes) else [value]
             value = struct.pack("ll", milliseconds // 1000, milliseconds % 1000 * 1000)
+        elif level == socket.SOL_SOCKET and name == socket.SO_LINGER:
+            if len(value) != 4:
+                raise OSError(errno.EFAULT, "two 16-bit numbers are expected (on Windows)")
+            value = struct.pack("ii", *struct.unpack("HH", value))
         elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR and _is_called_for_our_servers():
             raise AssertionError("two services could share a port on Windows")
         real_set(self, level, name, value, *more)
