@@ -51,7 +51,7 @@ def _clean() -> dict[str, str]:
 
 def run(*command: str | Path) -> None:
     """Run a command; end everything when it fails."""
-    done = subprocess.run([str(part) for part in command], cwd=REPOSITORY, env=_clean(), check=False)
+    done = subprocess.run([str(part) for part in command], cwd=REPOSITORY, env=_clean(), check=False, timeout=900)
     if done.returncode:
         print(f"FAILED: {' '.join(map(str, command))}", file=sys.stderr)
         sys.exit(done.returncode)

@@ -79,6 +79,8 @@ def progress() -> None:
 def socks() -> None:
     """Write and read through a proxy."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Socks) as server:
+        # the filesystem keeps connections open
+        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         proxies = {"http": f"socks5://127.0.0.1:{server.server_address[1]}"}
         fs = fsspec.filesystem("cosv4", **SERVICE.storage_options, proxies=proxies)
