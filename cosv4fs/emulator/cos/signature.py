@@ -117,6 +117,9 @@ def _read_signature(text: str) -> _Signature:
         text = text[14:].strip()
     if not text:
         raise ApiError(-81)
+    if len(text) % 4:
+        # Python 3.10 takes padding that is too long
+        raise ApiError(-5998)
     try:
         raw = base64.b64decode(text.replace(" ", "+"), validate=True)
         plain = raw[20:].decode()
