@@ -326,6 +326,9 @@ def test_commands_that_are_named_exist():
     for module in modules:
         place = REPOSITORY.joinpath(*module.split("."))
         assert (place / "__main__.py").exists() or place.with_suffix(".py").exists(), module
+    guide = PAGES["tests/README.md"]
+    for command in REPOSITORY.glob("tests/*/__main__.py"):
+        assert f"python -m tests.{command.parent.name}" in guide, command
 
 
 @pytest.mark.parametrize(
