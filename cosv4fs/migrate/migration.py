@@ -109,7 +109,8 @@ def migrate(
         Number of files in parallel, on threads of this process or on a local cluster.
     scheduler : str, optional
         The address of a dask scheduler whose workers copy the files, or ``local`` for a cluster on this machine.
-        Requires ``distributed``.
+        Requires ``distributed``. A script that starts a local cluster has to do so below
+        ``if __name__ == "__main__":``, since the new processes import it.
     watcher : Watcher, optional
         Receives the progress.
     rows : path, optional
