@@ -48,6 +48,7 @@ SLOW = (
     "matrix",
     "migrate",
     "model",
+    "platforms/test_client.py",
     "reference",
     "security",
     "stress",
