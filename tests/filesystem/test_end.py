@@ -221,7 +221,7 @@ def test_a_handler_in_the_middle_of_a_few_steps(small_fs):
     def handle():
         try:
             with contextlib.ExitStack() as held:
-                for known in [*forking._locks()._known.values()]:
+                for known in [*forking._locks()._known]:
                     lock = known()
                     if lock is not None:
                         held.enter_context(lock)
