@@ -9,7 +9,7 @@ The parts, in this order; without names, all of them:
     installs the wheel with the newest core dependencies, then with the oldest ones that pyproject.toml allows, and
     runs `smoke.py`.
 ``extras``
-    installs each extra alone, also with its oldest dependencies, and uses it (`uses.py`).
+    installs each extra alone, most also with their oldest dependencies, and uses it (`uses.py`).
 ``hints``
     runs each command that errors suggest where a package is missing.
 ``reference``
@@ -57,6 +57,10 @@ _TOO_NEW = (3, 12)
 """The first Python without wheels of the oldest pandas, pyarrow and matplotlib."""
 
 
+_NEWEST_ONLY = ("notebooks", "all")
+"""Extras with applications, such as jupyterlab, whose own dependencies have no upper bounds."""
+
+
 @dataclass
 class Trial:
     """What is built and where, and how it is tried."""
@@ -96,21 +100,23 @@ class Trial:
     def extras(self) -> None:
         """Use each extra alone."""
         for extra in ("cli",) if self.is_quick else _USE:
-            titles = {"newest": [], "oldest": oldest(extra)} if self._has_oldest() else {"newest": []}
+            titles = (
+                {"newest": [], "oldest": oldest(extra)}
+                if extra not in _NEWEST_ONLY and self._has_oldest()
+                else {"newest": []}
+            )
             for title, given in titles.items():
                 print(f"-- extra {extra}, {title} dependencies {' '.join(given)}", flush=True)
                 environment = self._environment(f"{extra}-{title}", f"{self.wheel}[{extra}]", *given)
-                environment.run(USES, _USE[extra], *self._notebooks(extra, title))
+                environment.run(USES, _USE[extra], *self._notebooks(extra))
 
     def _has_oldest(self) -> bool:
         """Return whether the interpreter is one for which the oldest releases were made."""
         program = f"import sys; sys.exit(sys.version_info >= {_TOO_NEW})"
         return self.is_quick or subprocess.run([self.python, "-c", program], check=False).returncode == 0
 
-    def _notebooks(self, extra: str, title: str) -> list[Path]:
-        if extra != "notebooks":
-            return []
-        return sorted(_NOTEBOOKS.glob("*.ipynb")) if title == "newest" else [_NOTEBOOKS / "quickstart.ipynb"]
+    def _notebooks(self, extra: str) -> list[Path]:
+        return sorted(_NOTEBOOKS.glob("*.ipynb")) if extra == "notebooks" else []
 
     def hints(self) -> None:
         """Run the commands that errors suggest."""
