@@ -74,8 +74,14 @@ def _install_windows(missing: list[str]) -> None:
     from tests.platforms import disk
 
     shutil._use_fd_functions = False
-    # the standard library itself calls it by another name
-    resource_tracker.ensure_running = _no_tracker
+    real_tracker = resource_tracker.ensure_running
+
+    def ensure_running() -> None:
+        if sys._getframe(1).f_globals["__name__"].partition(".")[0] == _OURS:
+            raise ModuleNotFoundError("No module named '_posixsubprocess' on this system", name="_posixsubprocess")
+        real_tracker()
+
+    resource_tracker.ensure_running = ensure_running
     own: dict[str, dict[str, Any]] = {
         "os": {
             "name": "nt",
@@ -163,10 +169,6 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
     return os.open(path, flags & ~0x8080, 0o666 if mode & 0o200 else 0o444)
 
 
-def _no_tracker() -> None:
-    raise ModuleNotFoundError("No module named '_posixsubprocess' on this system", name="_posixsubprocess")
-
-
 def _kill(pid: int, number: int) -> None:
     """Refuse what ends the process there, although it only asks on Linux."""
     if number == 0:
@@ -225,9 +227,10 @@ def _replace_text_files() -> None:
 
 
 def _is_called_for_our_servers() -> bool:
-    """Return whether our package, or what its servers are built on, called the function that calls this one."""
-    caller = sys._getframe(2).f_globals["__name__"].partition(".")[0]
-    return caller in (_OURS, "socketserver")
+    """Return whether our package, or a server of it, called the function that calls this one."""
+    caller = sys._getframe(2)
+    modules = (caller.f_globals["__name__"], type(caller.f_locals.get("self")).__module__)
+    return any(name.partition(".")[0] == _OURS for name in modules)
 
 
 def _replace_sockets() -> None:
