@@ -1,6 +1,6 @@
 """Run the tests on a simulated system: ``python -m tests.platforms [windows|macos] [arguments of pytest]``.
 
-Without a system, both; without tests, those of the client's parts that deal with files, processes and the system.
+Without a system, both; without tests, those of the parts that deal with files, processes and the system.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from tests.platforms import REPOSITORY, environment, run
 SYSTEMS = {"windows": (("windows",), ("windows", "_hashlib", "ctypes")), "macos": (("macos",),)}
 """What is simulated, with and without optional modules."""
 
-PARTS = ("filesystem", "transfer", "cli", "migrate", "security/test_local_paths.py", "security/test_private_files.py")
+PARTS = (
+    *("filesystem", "transfer", "cli", "migrate", "emulator"),
+    *("security/test_local_paths.py", "security/test_private_files.py"),
+)
 
 
 def main(arguments: list[str]) -> int:

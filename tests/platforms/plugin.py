@@ -54,13 +54,35 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
         "no SIGHUP": [
             "cli/test_changing.py::test_signals_end_many_copies",
             "cli/test_session.py::test_signals_while_modules_are_imported",
+            "emulator/test_portability.py::test_the_end_of_a_terminal_stops_the_command",
         ],
-        "no forks": ["transfer/test_connecting.py::test_a_forked_child_has_none_of_them"],
+        "other shells": [
+            "emulator/test_command.py::test_a_client_can_use_what_is_printed",
+            "emulator/test_command.py::test_coffers",
+            "emulator/test_command.py::test_start_and_stop",
+            "emulator/test_persistence.py::test_kill_loses_nothing_that_was_acknowledged",
+        ],
+        "no forks": [
+            "emulator/test_persistence.py::test_a_forked_child_keeps_no_service_from_starting_again",
+            "transfer/test_connecting.py::test_a_forked_child_has_none_of_them",
+        ],
+        "none of the functions that the test replaces": [
+            "emulator/test_fault_kinds.py::test_a_disk_that_is_really_full",
+            "emulator/test_portability.py::test_a_system_without_locks",
+            "emulator/test_portability.py::test_contents_reach_the_disk_on_macos",
+        ],
         "clocks that are too coarse for the test": [
             "cli/test_filters.py::test_durations",
+            "emulator/test_faults.py::test_log",
             "transfer/test_sources.py::TestFile::test_may_change_unnoticed_right_after_it_was_written",
         ],
         "another error for directories that are opened": ["transfer/test_sources.py::TestFile::test_missing"],
+    },
+    "macos": {
+        "none of the functions that the test replaces": [
+            "emulator/test_portability.py::test_a_system_without_locks",
+            "emulator/test_portability.py::test_contents_reach_the_disk_on_macos",
+        ],
     },
 }
 """Tests, by the beginning of their names in ``tests``, whose subject a system lacks; each list after its reason."""
