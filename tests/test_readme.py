@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -255,13 +256,25 @@ def test_the_first_page_is_short_and_in_order():
     ]
 
 
+def badges():
+    """Return the label and the message of each badge below the title, by the text that stands for the picture."""
+    below = PAGES["README.md"].split("\n\n")[1]
+    shown = re.findall(r"!\[([^\]]*)\]\(https://img\.shields\.io/badge/(\w+)-(\S+)-\w+\)", below)
+    assert len(shown) == len(below.splitlines())
+    return {text: (label, unquote(message).replace("--", "-")) for text, label, message in shown}
+
+
 def test_facts_of_the_package():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     package, extras = project["project"], project["project"]["optional-dependencies"]
     python = package["requires-python"].removeprefix(">=")
-    facts = f"Python {python} or later · Linux, macOS, Windows · {package['license']} · typed · beta"
-    assert facts in PAGES["README.md"].splitlines()
-    assert {"Operating System :: OS Independent", "Typing :: Typed"} < set(package["classifiers"])
+    assert badges() == {
+        f"Python {python}+": ("python", f"{python}+"),
+        f"Licence: {package['license']}": ("licence", package["license"]),
+        "Typed": ("typing", "typed"),
+        "Status: beta": ("status", "beta"),
+    }
+    assert {"Development Status :: 4 - Beta", "Typing :: Typed"} < set(package["classifiers"])
     shown = [row[0] for row in table("README.md", "Install")]
     assert shown == ["none", *(name for name in extras if name not in ("consumers", "test"))]
     for name, tools in zip(shown, (row[1] for row in table("README.md", "Install")), strict=True):

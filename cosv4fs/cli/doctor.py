@@ -169,7 +169,9 @@ def _newer_api(fs: CosFileSystem, bucket: str) -> Iterator[_Diagnosis]:
     with suppress(OSError):
         if fs.client.has_xml_api(bucket):
             text = f"{bucket} answers the XML API (v5), which this package does not speak: use cos-python-sdk-v5, or "
-            yield _Diagnosis("problem", "API", f"{text}s3fs with endpoint_url=https://{fs.config.xml_host}")
+            # s3fs uses path-style URLs with an endpoint, which the vendor refuses for buckets made since 2024
+            s3 = f"s3fs with endpoint_url=https://{fs.config.xml_host} and addressing_style=virtual"
+            yield _Diagnosis("problem", "API", text + s3)
 
 
 def _listing(fs: _Buckets, bucket: str, path: str) -> _Diagnosis:

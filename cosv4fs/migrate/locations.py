@@ -235,7 +235,7 @@ def open_location(url: str, options: Options | None = None) -> Location:
         _refuse_missing_slashes(url)
     for protocol in sorted(protocols & _OTHER_CLIENTS - {*available_protocols(), *registry}):
         text = f"Protocol not known: {protocol}: use cosv4:// or cosv3:// for buckets and cdcs:// for coffers; for the"
-        xml = "XML API (v5), use s3:// with endpoint_url=https://cos.REGION.myqcloud.com"
+        xml = "XML API (v5), use s3:// with endpoint_url=https://cos.REGION.myqcloud.com and addressing_style=virtual"
         raise ValueError(f"{text} {xml}")
     given = {name: dict(values) for name, values in (options or {}).items() if name in protocols}
     single = given.pop(get_protocol(url), {}) if "::" not in url else {}

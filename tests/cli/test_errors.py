@@ -40,7 +40,7 @@ def test_what_cannot_be_opened(run, url):
 def test_protocols_of_other_clients(run, name):
     done = run("ls", f"{name}://bucket/x")
     text = "use cosv4:// or cosv3:// for buckets and cdcs:// for coffers; for the XML API (v5), use s3:// with "
-    text += "endpoint_url=https://cos.REGION.myqcloud.com"
+    text += "endpoint_url=https://cos.REGION.myqcloud.com and addressing_style=virtual"
     url = f"{name}://bucket/x"
     assert (done.code, done.err) == (2, f"cosv4fs ls: {url}: Protocol not known: {name}: {text}\n")
 
