@@ -10,11 +10,14 @@ from __future__ import annotations
 import errno
 import functools
 import http.client
+import io
 import itertools
 import queue
 import re
 import socket
 import ssl
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -46,8 +49,11 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 _NOT_IN_TARGET = re.compile(r"[^\x21-\x7e]")
 
-_EARLY_REPLY = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)
-"""What sending fails with when a server has replied and closed before it has read everything."""
+_EARLY_REPLY = (errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.EPROTOTYPE)
+"""What sending fails with when a server has replied and closed before it has read everything.
+
+The third is of Windows, the last of macOS.
+"""
 
 _REST = 64 * 1024
 """Bytes of an unwanted rest of a reply that are read to keep its connection; with more, it is closed."""
@@ -225,6 +231,41 @@ def _may_go_on(status: int, headers: Headers, method: str | None) -> bool:
     return "," in length or (coded is not None and "Content-Length" in headers)
 
 
+class _ShortWaits(io.RawIOBase):
+    """The bytes that arrive on a socket, waited for a fraction of a second at a time.
+
+    Windows ends a wait neither for Ctrl-C nor because another thread shuts the socket down: both are noticed between
+    two waits.
+    """
+
+    def __init__(self, sock: Any, raw: io.RawIOBase) -> None:
+        self._sock, self._raw = sock, raw
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read; return 0 when the thread is cancelled, as for any connection that was shut down."""
+        timeout = self._sock.gettimeout()
+        end = None if timeout is None else time.monotonic() + timeout
+        # decrypted bytes may be buffered in the TLS layer
+        while not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+            left = cancellation.CHECK_EVERY if end is None else end - time.monotonic()
+            if wait_for_read(self._sock, max(0.0, min(left, cancellation.CHECK_EVERY))):
+                break
+            if cancellation.is_cancelled():
+                return 0
+            if left <= 0:
+                raise TimeoutError("timed out")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Close the stream of the socket."""
+        self._raw.close()
+        super().close()
+
+
 class _Stack:
     """The idle connections of a pool, with the interface that urllib3 expects of `queue.LifoQueue`.
 
@@ -288,6 +329,8 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             was_sent = _send(self.sock, head, body)
             _set_timeout(self.sock, timeout.read)
             response = Response(self.sock, method=method)
+            if sys.platform == "win32":
+                response.fp = io.BufferedReader(_ShortWaits(self.sock, response.fp.detach()))
             try:
                 response.begin()
             except BaseException:
