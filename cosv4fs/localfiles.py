@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from cosv4fs.portability import NO_LINKS, fcntl
+from cosv4fs.portability import NO_LINKS, fcntl, replace_file
 
 _MAX_PREFIX = 20
 """Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
@@ -39,7 +39,10 @@ _PART = re.compile(rf"\..{{1,{_MAX_PREFIX}}}\.[0-9a-f]{{16}}\.cosv4fs-part", re.
 
 
 def state_folder() -> Path:
-    """Return the user's folder for state: ``$XDG_STATE_HOME/cosv4fs``, or ``~/.local/state/cosv4fs``."""
+    """Return the user's folder for state: ``cosv4fs`` in ``$XDG_STATE_HOME``, ``%LOCALAPPDATA%`` or ``~/.local/state``.
+
+    The first that is set; only Windows sets the second.
+    """
     base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".local" / "state") / "cosv4fs"
@@ -190,7 +193,9 @@ def replacing(target: str | os.PathLike[str], *, follow: bool = True) -> Iterato
         _put_in_place(part, held, path)
     except BaseException as error:
         if held is None or _is_at(held, part.path):
-            part.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                # the error of the block matters more
+                part.path.unlink()
         _rename_in(error, (part.path, path), os.fspath(target))
         raise
     finally:
@@ -225,7 +230,7 @@ def _put_in_place(part: _Part, held: int | None, path: Path) -> None:
         _link(held, part.path)
     elif held is not None and part.status is not None:
         _give_permissions(part.status, held)
-    part.path.replace(path)
+    replace_file(part.path, path)
 
 
 def remove_abandoned(part: str | os.PathLike[str]) -> None:

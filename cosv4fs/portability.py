@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 fcntl: Any
@@ -23,6 +26,31 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 _FAR = 1 << 40
 """The position of the byte that stands for a file that is locked on Windows: what is locked there cannot be read."""
+
+
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Seconds between attempts to rename a file on Windows."""
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file to `target`, and replace what is there.
+
+    On Windows, others that have one of them open prevent that; virus scanners and indexers have every new file open for
+    a moment. There, it is tried for a second.
+
+    Raises
+    ------
+    PermissionError
+        The target is read-only, or a program has it open.
+    """
+    for pause in _PAUSES if os.name == "nt" else ():
+        with suppress(PermissionError):
+            source.replace(target)
+            return
+        if target.exists() and not os.access(target, os.W_OK):
+            break
+        time.sleep(pause)
+    source.replace(target)
 
 
 def try_lock(descriptor: int) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.localfiles import state_folder
+from cosv4fs.portability import replace_file
 
 _log = logging.getLogger("cosv4fs")
 
@@ -82,7 +83,7 @@ class JournalEntry:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(temporary, "x", encoding="utf-8", opener=_private) as new:
                 new.write(text)
-            temporary.replace(self._file)
+            replace_file(temporary, self._file)
         except OSError as error:
             _log.info("no journal, so this upload cannot be resumed: %s", error)
             with suppress(OSError):

@@ -14,11 +14,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from unittest.mock import patch
 
 import fsspec
 
-from cosv4fs.emulator import CofferEmulator, Emulator
+from cosv4fs.concurrency import cancellation
+from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.migrate.manifest import Manifest
 from cosv4fs.portability import try_lock
 
@@ -118,6 +121,37 @@ def replaced_in_use(it: Client) -> None:
     assert (error and (type(error), error.filename)) == ((PermissionError, str(target)) if IS_WINDOWS else None)
     assert target.read_bytes() == (b"old" if IS_WINDOWS else b"new")
     assert list(target.parent.iterdir()) == [target]
+
+
+def replaced_after_a_scan(it: Client) -> None:
+    """A virus scanner has a file open for a moment: the download waits for its end."""
+    it.fs.pipe_file(f"{BUCKET}/scanned", b"new")
+    target = it.make("scanned") / "file"
+    target.write_bytes(b"old")
+    with target.open("rb") as scanner, patch("cosv4fs.portability.time.sleep", lambda _: scanner.close()):
+        it.fs.get_file(f"{BUCKET}/scanned", target)
+        assert scanner.closed is IS_WINDOWS
+    assert target.read_bytes() == b"new"
+
+
+def cancelled(it: Client) -> None:
+    """A thread that is cancelled does not wait for a service that hangs: before a reply, or within one."""
+    it.fs.pipe_file(f"{BUCKET}/hung", content(MIB))
+    for fault in (faults.Stall(), faults.StallReply(100_000)):
+        it.emulator.faults.add(action=fault, op="download")
+        errors: list[BaseException | None] = []
+
+        def read(errors: list[BaseException | None] = errors) -> None:
+            with cancellation.working_for(errors):
+                errors.append(error_of(it.fs.cat_file, f"{BUCKET}/hung"))
+
+        thread = Thread(target=read, daemon=True)
+        thread.start()
+        assert fault.entered.wait(30)
+        cancellation.cancel(errors)
+        thread.join(10)
+        assert [type(error).__name__ for error in errors] == ["CosInterruptedError"], errors
+        fault.release.set()
 
 
 def trees(it: Client) -> None:
@@ -273,8 +307,8 @@ def migrating_into(part: Path) -> Iterator[None]:
 
 
 STEPS: tuple[Callable[[Client], Any], ...] = (
-    whole_files, replaced_in_use, trees, impossible_names, streams, directories, killed, verified, coffers, commands,
-    migrations,
+    whole_files, replaced_in_use, replaced_after_a_scan, cancelled, trees, impossible_names, streams, directories,
+    killed, verified, coffers, commands, migrations,
 )  # fmt: skip
 
 
