@@ -244,7 +244,8 @@ def _section(name: str) -> dict[str, str]:
     file = profile_file()
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
-        with file.open(encoding="utf-8") as lines:
+        # editors of Windows write a byte order mark
+        with file.open(encoding="utf-8-sig") as lines:
             parser.read_file(lines)
     except FileNotFoundError:
         raise ValueError(f"there is no profile {name!r}: the file {file} does not exist") from None

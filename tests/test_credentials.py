@@ -50,6 +50,10 @@ class TestProfiles:
         assert (config.appid, config.secret_id, config.secret_key) == ("0125", "profile%id", "profile=key")
         assert (config.region, config.max_concurrency, config.use_ssl) == ("sh", 24, False)
 
+    def test_a_file_of_an_editor_of_windows(self, profiles):
+        profiles("\ufeff" + ARCHIVE.lstrip().replace("\n", "\r\n"))
+        assert resolve({"profile": "archive"}).secret_key == "profile=key"
+
     def test_the_environment_names_one(self, profiles, monkeypatch):
         profiles(ARCHIVE)
         monkeypatch.setenv("COSV4_PROFILE", "archive")

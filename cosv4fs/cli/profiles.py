@@ -64,7 +64,7 @@ def write_profile(name: str, values: Mapping[str, str | None]) -> Path:
 
 def _text_of(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:

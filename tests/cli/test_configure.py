@@ -78,6 +78,14 @@ def test_everything_else_in_the_file_stays(run, account):
     assert file.read_text().count("\nregion") == 2
 
 
+def test_a_file_of_an_editor_of_windows_is_edited(run, account):
+    _, file = account
+    file.parent.mkdir()
+    file.write_bytes(b"\xef\xbb\xbf[work]\r\nregion = gz\r\n")
+    assert run("configure", "work", *settings({"appid": 1, "secret_id": "AKIDnew", "secret_key": SECRET})).code == 0
+    assert file.read_bytes().startswith(b"[work]\nappid = 1\n")
+
+
 def test_a_link_to_the_file_stays(run, account):
     given, file = account
     file.parent.mkdir()
