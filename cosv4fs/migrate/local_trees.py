@@ -63,11 +63,11 @@ class LocalTree:
 
     def _entry(self, item: os.DirEntry[str], path: str, above: frozenset[_Identity]) -> Entry | None:
         """Return the entry of an item; None if it is not selected. Raises OSError if its status cannot be read."""
-        if item.is_symlink():
+        if item.is_symlink() or _is_junction(item):
             return self._link(item, path, above)
         if item.is_dir(follow_symlinks=False):
-            # below a link, also a directory may be one of those above
-            is_loop = bool(above) and _identity(item.stat(follow_symlinks=False)) in above
+            # below a link, also a directory may be one of those above; on Windows, entries know no identity
+            is_loop = bool(above) and _identity(os.stat(item.path)) in above  # noqa: PTH116 - as cheap as the entry's
             return Entry(path, is_directory=True, refusal=_LOOP if is_loop else "")
         # excluded files cost no system call
         return self._file(path, item.stat(follow_symlinks=False)) if self._is_selected(path) else None
@@ -77,7 +77,7 @@ class LocalTree:
             is_selected = self._is_selected(path) or self._selection.may_contain(path)
             return Entry(path, refusal=_SKIPPED, is_skipped=True) if is_selected else None
         try:
-            found = item.stat()
+            found = os.stat(item.path)  # noqa: PTH116 - as cheap as the entry's
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
                 raise
@@ -111,6 +111,12 @@ class LocalTree:
     def _above_top(self) -> frozenset[_Identity]:
         top = self._top.resolve()
         return frozenset(_identity(path.stat()) for path in (top, *top.parents))
+
+
+def _is_junction(item: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a junction of Windows, a link to a directory; Python 3.12 would tell itself."""
+    tag = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+    return tag is not None and getattr(item.stat(follow_symlinks=False), "st_reparse_tag", None) == tag
 
 
 def _identity(found: os.stat_result) -> _Identity:

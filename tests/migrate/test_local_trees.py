@@ -147,6 +147,15 @@ def test_followed_links(top, tmp_path):
     assert all(found[path].is_directory for path in ("dir/out", "dir/out/deep", "dir/same"))
 
 
+def test_junctions_of_windows_are_links(top, monkeypatch):
+    monkeypatch.setattr("cosv4fs.migrate.local_trees._is_junction", lambda item: item.name == "junction")
+    (top / "junction").mkdir()
+    (top / "junction/file").touch()
+    assert refusals(listed(top)) == {"junction": LINKS}
+    assert refusals(listed(top, Selection(links="skip"))) == {"junction": SKIPPED}
+    assert "junction/file" in listed(top, Selection(links="follow"))
+
+
 def test_a_directory_below_a_followed_link_may_be_one_above(tmp_path):
     (tmp_path / "outer/inner").mkdir(parents=True)
     (tmp_path / "outer/inner/up").symlink_to("..")
