@@ -35,6 +35,9 @@ _CONNECT_TIMEOUT = 20.0
 _START_TIMEOUT = 50.0
 """Seconds to wait for a local cluster."""
 
+_IGNORING = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What workers on Windows run first: Ctrl-C reaches all processes of a console, and no thread can block it for them."""
+
 _CLOSE_TIMEOUT = 3.0
 _SAMPLES = 5
 """Files of the source that a worker looks for, since some may have been removed after the listing."""
@@ -156,6 +159,7 @@ def _local_cluster(distributed: Any, threads: int, stack: ExitStack) -> Any:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
+            **({} if hasattr(signal, "pthread_sigmask") else {"preload": [_IGNORING]}),
         )
     )
 
