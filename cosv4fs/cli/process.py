@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from cosv4fs.localfiles import naming_file
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
-"""Signals that would end the process without any clean-up; Windows sends the last one when a console is closed."""
+"""Signals that would end the process without any clean-up; Windows sends the last one for Ctrl-Break."""
 
 
 OUTPUT = "standard output"

@@ -27,7 +27,7 @@ LOCK_FLAGS = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0) | g
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
-"""Signals that end a process; Windows sends SIGBREAK for Ctrl-Break and when the console is closed."""
+"""Signals that end a process; Windows sends SIGBREAK for Ctrl-Break, and ends it at once when the console is closed."""
 
 _BLIND_WAIT = 0.2
 """Seconds to wait for sent bytes where the system does not tell how many are unsent."""
