@@ -48,6 +48,10 @@ class Options(TypedDict, total=False):
     keep_requests: int
 
 
+_CLIENT_HOSTS = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it listens on
+"""Where clients find a service: on Windows, they first try ``::1`` for ``localhost``, and no ``0.0.0.0`` at all."""
+
+
 class _LocalService(abc.ABC):
     """A local service for one account, of any protocol; `Emulator` has its parameters and attributes."""
 
@@ -102,8 +106,9 @@ class _LocalService(abc.ABC):
 
     @property
     def endpoint(self) -> str:
-        """The URL of the API host, without path."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        """The URL of the API host, without path, for clients on this machine."""
+        host = _CLIENT_HOSTS.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def storage_options(self) -> dict[str, Any]:

@@ -150,6 +150,14 @@ def test_loopback():
     assert not Emulator(host="0.0.0.0").is_loopback()
 
 
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("example.com", "example.com")],
+)
+def test_clients_on_windows_find_it(host, found):
+    assert Emulator(host=host, port=9000).endpoint == f"http://{found}:9000"
+
+
 def test_ipv6():
     try:
         with socket.socket(socket.AF_INET6) as probe:
