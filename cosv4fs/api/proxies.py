@@ -6,8 +6,11 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import requests.utils
+
+_VARIABLES = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; NO_PROXY exempts hosts, and proxies={} uses none"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def proxy_for(url: str, configured: tuple[tuple[str, str], ...] | None) -> Proxy
         return None
     else:
         proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
-        source = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; NO_PROXY exempts hosts, and proxies={} uses none"
+        # without such variables, those in the settings of Windows and macOS
+        source = _VARIABLES if getproxies_environment() else "the settings of this system; proxies={} uses none"
     found = requests.utils.select_proxy(url, dict(proxies))
     return Proxy(found if "://" in found else f"http://{found}", source) if found else None
 

@@ -9,7 +9,7 @@ import pytest
 import urllib3
 
 from cosv4fs.api.connection_errors import connection_failure
-from cosv4fs.api.proxies import Proxy, is_loopback
+from cosv4fs.api.proxies import Proxy, is_loopback, proxy_for
 from cosv4fs.api.request import Request
 from cosv4fs.cli.failures import describe
 from cosv4fs.config import resolve
@@ -305,6 +305,14 @@ class TestProxies:
     def test_unless_the_option_says_otherwise(self, service, nowhere):
         fs = fsspec.filesystem("cosv4", **service.storage_options, max_retries=0, proxies={"http": f"http://{nowhere}"})
         assert "cannot connect to the proxy" in told(lambda: fs.ls("data"))
+
+
+def test_a_proxy_of_the_settings_of_windows_or_macos(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setattr("requests.utils.getproxies", lambda: {"http": "http://proxy:1"})
+    assert "it is set by the settings of this system" in proxy_for("http://far.example", None).advice
 
 
 @pytest.mark.parametrize(
