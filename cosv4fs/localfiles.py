@@ -260,7 +260,9 @@ def witness(folder: Path) -> Iterator[Path]:
         yield path
     finally:
         file.close()
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            # on Windows, a virus scanner may have it open; it is abandoned then
+            path.unlink()
 
 
 @dataclass(frozen=True)
