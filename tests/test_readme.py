@@ -27,6 +27,7 @@ else:
 
 from . import __main__ as checks
 from .options import places, tables
+from .test_architecture import MODULES, ROOT, imports, inside
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -183,6 +184,16 @@ def test_attributes():
 def test_every_module_has_a_row():
     named = {name for row in table("cosv4fs/README.md", "The layers") for name in re.findall(r"\w+\.py", row[0])}
     assert named == {path.name for path in (REPOSITORY / "cosv4fs").glob("[!_]*.py")}
+
+
+def test_layers_are_in_order():
+    """Each row of the map uses only those below it; the local service knows the error codes, as its row says."""
+    rows = [re.findall(r"\w+", row[0].replace("cosv4fs/", "")) for row in table("cosv4fs/README.md", "The layers")]
+    order = {part: number for number, row in enumerate(rows) for part in row if part != "py"}
+    for path in MODULES:
+        part = path.relative_to(ROOT).with_suffix("").parts[0]
+        used = inside(imports(path)) & order.keys() - {"codes"}
+        assert part.startswith("_") or all(order[part] <= order[each] for each in used), path
 
 
 def test_errors():

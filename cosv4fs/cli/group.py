@@ -52,7 +52,7 @@ def emulator(arguments: tuple[str, ...]) -> None:
 @click.option("--keep", metavar="DIR", help="Directory for the files of the service (default: a temporary one).")
 @click.pass_obj
 def demo(session: Session, rows: int | None, keep: str | None) -> None:
-    """Write a public data set to a local service with pandas and dask, read it back, and compare checksums."""
+    """Write a public data set to a local service with pandas, read it with pandas and dask, and compare checksums."""
     if session.as_json or session.options:
         raise click.UsageError("demo prints no JSON, and starts a service of its own, which takes no options")
     try:
