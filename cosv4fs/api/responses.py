@@ -224,5 +224,5 @@ def compressed_reply(response: Response, request: Request) -> AttemptError:
 
 
 def _page_text(body: bytes, response: Response) -> str:
-    """Return the beginning of a page as one line, without its tags."""
-    return quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).strip()[:200]
+    """Return the beginning of a page as one line, without its tags and the space between them."""
+    return " ".join(quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).split())[:200]

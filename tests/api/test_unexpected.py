@@ -78,6 +78,7 @@ def test_statuses(kind, failure, status, expected, number, retry, body):
     assert error.is_transient == (retry in (Retry.YES, Retry.BACK_OFF) or isinstance(error, ConnectionError))
     assert status[:3] in str(error)
     assert "<" not in error.strerror
+    assert "  " not in error.strerror
 
 
 @pytest.mark.parametrize(
