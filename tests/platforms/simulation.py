@@ -226,7 +226,7 @@ def _replace_text_files() -> None:
     io.open = builtins.open = partial(open_text)  # type: ignore[assignment]
 
 
-def _is_called_for_our_servers() -> bool:
+def _is_called_by_us() -> bool:
     """Return whether our package, or a server of it, called the function that calls this one."""
     caller = sys._getframe(2)
     modules = (caller.f_globals["__name__"], type(caller.f_locals.get("self")).__module__)
@@ -251,7 +251,7 @@ def _replace_sockets() -> None:
             if len(value) != 4:
                 raise OSError(errno.EFAULT, "two 16-bit numbers are expected (on Windows)")
             value = struct.pack("ii", *struct.unpack("HH", value))
-        elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR and _is_called_for_our_servers():
+        elif level == socket.SOL_SOCKET and name == socket.SO_REUSEADDR and _is_called_by_us():
             raise AssertionError("two services could share a port on Windows")
         real_set(self, level, name, value, *more)
 
@@ -261,8 +261,10 @@ def _replace_sockets() -> None:
         real_bind(self, address)
 
     def shutdown(self: socket.socket, how: int) -> None:
-        if how != socket.SHUT_RD:
-            real_shutdown(self, socket.SHUT_WR)
+        # with the real one, servers of the tests end a wait for connections; on Windows, closing would end it
+        there = {socket.SHUT_WR: how, socket.SHUT_RDWR: socket.SHUT_WR}.get(how) if _is_called_by_us() else how
+        if there is not None:
+            real_shutdown(self, there)
 
     def close(number: int) -> None:
         own = socket.socket(fileno=number)
