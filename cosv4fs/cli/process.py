@@ -106,18 +106,18 @@ def is_about_output(error: BaseException) -> bool:
 
 def is_output_broken(error: BaseException) -> bool:
     """Return whether an error says that the reader of standard output has gone, as with ``| head``."""
-    if isinstance(error, BrokenPipeError):
-        return _is_output_closed()
-    # the error that Windows has for it
-    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename == OUTPUT
-    return is_invalid and os.name == "nt"
+    if hasattr(select, "poll"):
+        return isinstance(error, BrokenPipeError) and _is_output_closed()
+    # Windows has both errors for it
+    return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EINVAL) and error.filename == OUTPUT
 
 
 def _is_output_closed() -> bool:
     try:
         watch = select.poll()
-        watch.register(sys.stdout.fileno(), 0)
+        # macOS tells nothing about a file of which nothing is asked
+        watch.register(sys.stdout.fileno(), select.POLLOUT)
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
     except (AttributeError, OSError, ValueError):
-        # where poll is not available, assume that standard output was the broken pipe
+        # it is closed, or no file: assume that it was the broken pipe
         return True

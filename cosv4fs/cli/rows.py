@@ -108,7 +108,7 @@ class RowPrinter:
         """Discard what is printed when there is no reader any more."""
         try:
             yield
-        except BrokenPipeError as error:
+        except OSError as error:
             if self._needs_reader or not is_output_broken(error):
                 raise
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end of the process
