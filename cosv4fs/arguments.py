@@ -51,6 +51,14 @@ def shows_keywords(keywords: type) -> Callable[[_F], _F]:
     return decorate
 
 
+def is_method(function: _F) -> _F:
+    """Decorate a function that classes take as a method: its signature begins with ``self``, as that of any other."""
+    first, *others = inspect.signature(function).parameters.values()
+    shown = [first.replace(name="self", annotation=inspect.Parameter.empty), *others]
+    function.__signature__ = inspect.signature(function).replace(parameters=shown)  # type: ignore[attr-defined]
+    return function
+
+
 def _or_none(annotation: str) -> str:
     return annotation if "None" in annotation else f"{annotation} | None"
 

@@ -335,7 +335,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             self.namespace.cache.invalidate()
 
     def delete_coffer(self, coffer: str) -> None:
-        """Delete an empty coffer.
+        """Delete `coffer`, which must be empty.
 
         Raises
         ------
@@ -354,7 +354,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         return self.client.get_lifecycle(self._coffer(path))
 
     def set_lifecycle(self, path: str, days: int) -> None:
-        """Set the days (1 to 3650) after which the objects of a coffer expire.
+        """Let the objects of a coffer expire `days` (1 to 3650) after their upload.
 
         Expiration is the only way to remove objects. It applies to all objects of the coffer, and can be changed, but
         not cancelled.
@@ -366,7 +366,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         return self.client.get_policy(self._coffer(path))
 
     def set_policy(self, path: str, policy: Mapping[str, Any]) -> None:
-        """Replace the access policy of a coffer, in the vendor's policy language."""
+        """Replace the access policy of a coffer; `policy` is written in the vendor's policy language, as a dict."""
         self.client.put_policy(self._coffer(path), policy)
 
     def delete_policy(self, path: str) -> None:

@@ -45,6 +45,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     """
 
     protocol: str
+    """What the URLs of its files begin with."""
     service: Service[C_co, N_co]
     transaction_type = transactions.CosTransaction
     root_marker = ""
@@ -378,8 +379,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> Any:
         """Return the content of one file, or a dict of contents by path; see fsspec.
 
-        Files are read in parallel, at most `batch_size` at once; explicit paths cost one request each. Further keywords
-        are those of `cat_file`.
+        Files are read in parallel, at most `batch_size` at once; explicit paths cost one request each, and with
+        `recursive`, directories stand for all their files. Further keywords are those of `cat_file`.
         """
         check_keywords("cat", kwargs, CatKeywords.__annotations__)
         return bulk.read_all(self, path, {**kwargs}, recursive=recursive, on_error=on_error, batch_size=batch_size)
@@ -482,6 +483,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
         Parameters
         ----------
+        value : bytes
+            The content, or a contiguous buffer of bytes.
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
         **keywords

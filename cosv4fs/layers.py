@@ -14,7 +14,7 @@ from fsspec.compression import compr
 from fsspec.core import get_compression
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs.arguments import whole_or_none
+from cosv4fs.arguments import is_method, whole_or_none
 from cosv4fs.attributes import ATTRIBUTES, Attributes, refuse_for_reading
 from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.opening import open_writer
@@ -107,6 +107,7 @@ class Opens(Protocol):
     ) -> Any: ...
 
 
+@is_method
 def open(
     self: Any,
     path: str,

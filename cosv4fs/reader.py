@@ -262,7 +262,9 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         return self._window.position
 
     def seek(self, loc: SupportsIndex, whence: SupportsIndex = 0) -> int:
-        """Set the position in bytes, which may lie behind the end, and return it; see `io.IOBase.seek`.
+        """Set the position to `loc` bytes, counted as `whence` says (see `io.IOBase.seek`), and return it.
+
+        It may lie behind the end.
 
         Raises
         ------

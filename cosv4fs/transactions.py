@@ -34,6 +34,7 @@ from types import TracebackType
 from fsspec.spec import AbstractFileSystem
 from fsspec.transaction import Transaction
 
+from cosv4fs.arguments import is_method
 from cosv4fs.writer import CosWriter
 
 _log = logging.getLogger("cosv4fs")
@@ -158,6 +159,7 @@ def is_begun(fs: AbstractFileSystem) -> bool:
     return _current(fs) is not None
 
 
+@is_method
 def start(fs: AbstractFileSystem) -> CosTransaction:
     """Begin a transaction of the calling thread, or one inside it; `end_transaction` publishes its files."""
     transaction = transaction_of(fs)
@@ -165,6 +167,7 @@ def start(fs: AbstractFileSystem) -> CosTransaction:
     return transaction
 
 
+@is_method
 def end(fs: AbstractFileSystem) -> None:
     """End the innermost transaction of the calling thread, and publish its files.
 

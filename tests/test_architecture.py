@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "writer": SHARED,
     "opening": {"reader", "writer", *SHARED},
     "layers": {"opening", "reader", "writer", *SHARED},
-    "transactions": {"writer"},
+    "transactions": {"arguments", "writer"},
     "display": LEAVES,
     "identity": LEAVES,
     "filesystem": FILES,

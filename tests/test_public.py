@@ -14,7 +14,8 @@ import pytest
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem
 from cosv4fs.attributes import ATTRIBUTES, WriteKeywords
-from cosv4fs.emulator import Emulator
+from cosv4fs.emulator import CofferEmulator, Emulator
+from cosv4fs.emulator.emulators import Options
 from cosv4fs.options import options_of
 
 KINDS = [CosV4FileSystem, CosV3FileSystem, CofferFileSystem]
@@ -109,7 +110,8 @@ def test_type_checkers_know_what_methods_take_and_return(tmp_path):
         place,
     ]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-    errors = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error: " in line}
+    lines = done.stdout.splitlines()
+    errors = {int(line.split(":")[1]) for line in lines if line.startswith(str(place)) and ": error: " in line}
     wrong = {number for number, line in enumerate(PROGRAM.splitlines(), 1) if line.endswith("# wrong")}
     assert errors == wrong, done.stdout + done.stderr
 
@@ -147,6 +149,12 @@ def test_notebooks_complete_keywords(cosv4_storage_options, call, keywords):
     assert completed(f"fs.{call}(", fs=fs) >= keywords
 
 
+@pytest.mark.parametrize("kind", [Emulator, CofferEmulator])
+def test_notebooks_complete_options_of_the_local_services(kind):
+    assert completed("Kind(", Kind=kind) >= {"root", "region", "dialect", *Options.__annotations__}
+    assert inspect.signature(kind).parameters["port"].default == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_signatures_have_the_options_with_their_types(kind):
     found = inspect.signature(kind).parameters
@@ -161,6 +169,13 @@ def test_the_examples_of_open_work():
         (examples,) = doctest.DocTestFinder().find(fs.open, "open", globs={"fs": fs})
         assert doctest.DocTestRunner().run(examples) == (0, len(examples.examples))
     assert len(examples.examples) >= 4
+
+
+def test_functions_that_are_methods_have_no_other_self():
+    for method in (CosV4FileSystem.open, CosV4FileSystem.start_transaction, CosV4FileSystem.end_transaction):
+        assert next(iter(inspect.signature(method).parameters.values())) == inspect.Parameter(
+            "self", inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
 
 
 def test_open_documents_every_keyword(cosv4_storage_options):

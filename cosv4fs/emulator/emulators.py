@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import inspect
 import ipaddress
 import os
 import shutil
@@ -12,7 +13,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
 from .cdcs.api import CofferApi
 from .cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .service import Service
+
+
+_F = TypeVar("_F", bound="Callable[..., None]")
+_D = TypeVar("_D", Dialect, CofferDialect)
 
 
 class Options(TypedDict, total=False):
@@ -247,6 +252,22 @@ class _LocalService(abc.ABC):
             return False
 
 
+def _shows_options(constructor: _F) -> _F:
+    """Decorate a constructor with ``**options``: its signature has them by name, for `help` and notebooks."""
+    *own, _ = inspect.signature(constructor).parameters.values()
+    shared = inspect.signature(_LocalService).parameters
+    shown = [*own, *(shared[name] for name in Options.__annotations__)]
+    constructor.__signature__ = inspect.Signature(shown, return_annotation="None")  # type: ignore[attr-defined]
+    return constructor
+
+
+def _dialect(kind: type[_D], given: _D | None) -> _D:
+    if given is not None and not isinstance(given, kind):
+        name = kind.__name__
+        raise TypeError(f"dialect must be a {name}, such as {name}(bad_range='200'), not a {type(given).__name__}")
+    return kind() if given is None else given
+
+
 class Emulator(_LocalService):
     """A local COS service for one account.
 
@@ -270,7 +291,7 @@ class Emulator(_LocalService):
     port : int
         The port; 0 for a free one.
     appid, secret_id, secret_key : str
-        The account. This and the following are ``options`` that `CofferEmulator` has, too, as are `host` and `port`.
+        The account and its keys.
     clock : callable
         Returns the time in Unix seconds.
     fsync : bool
@@ -282,8 +303,10 @@ class Emulator(_LocalService):
 
     Attributes
     ----------
-    root, host, port, appid, region
+    root, host, port, appid, region, dialect
         As given; of a free port the one that is listened on, or was last.
+    account : Account
+        What requests are checked by: ``appid``, ``secret_id``, ``secret_key``, ``region`` and, of coffers, ``token``.
     faults : Faults
         What goes wrong, on order.
     clock_offset : float
@@ -292,6 +315,7 @@ class Emulator(_LocalService):
 
     _schema = BUCKETS
 
+    @_shows_options
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
@@ -303,7 +327,7 @@ class Emulator(_LocalService):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(root, region=region, **options)
-        self.dialect = dialect or Dialect()
+        self.dialect = _dialect(Dialect, dialect)
         self._buckets = dict.fromkeys(buckets, False) | dict.fromkeys(public_buckets, True)
         for bucket in self._buckets:
             if not bucket or not bucket.isascii() or not bucket.replace("-", "").isalnum():
@@ -340,19 +364,19 @@ class CofferEmulator(_LocalService):
         permanent, and no request may bring one.
     dialect : CofferDialect, optional
         The variant of each disputed point.
-    options
-        As of `Emulator`: ``host``, ``port``, ``appid``, ``secret_id``, ``secret_key``, ``clock``, ``fsync``,
-        ``listener``, ``keep_requests``.
+    host, port, appid, secret_id, secret_key, clock, fsync, listener, keep_requests
+        As of `Emulator`.
 
     Attributes
     ----------
-    root, host, port, appid, region, faults, clock_offset
+    root, host, port, appid, region, dialect, account, faults, clock_offset
         As of `Emulator`; `clock_offset` also lets objects expire.
     """
 
     _schema = COFFERS
     _service: CofferApi | None
 
+    @_shows_options
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
@@ -364,7 +388,7 @@ class CofferEmulator(_LocalService):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(root, region=region, token=token, **options)
-        self.dialect = dialect or CofferDialect()
+        self.dialect = _dialect(CofferDialect, dialect)
         self._coffers = tuple(coffers)
         try:
             for name in self._coffers:

@@ -52,13 +52,13 @@ class Watcher:
         """Handle that `count` more files were listed."""
 
     def planned(self, files: int, size: int) -> None:
-        """Handle, once, the number of files to migrate and their total size in bytes."""
+        """Handle, once, the number of `files` to migrate and their total `size` in bytes."""
 
     def moved(self, size: int) -> None:
         """Handle that `size` more bytes were copied, or found at the target."""
 
     def done(self, outcome: Outcome) -> None:
-        """Handle an outcome that was recorded in the manifest; it is ``pending`` for what a dry run would copy."""
+        """Handle an `outcome` that was recorded in the manifest; it is ``pending`` for what a dry run would copy."""
 
 
 def migrate(

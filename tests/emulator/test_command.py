@@ -13,7 +13,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from cosv4fs.emulator import CofferDialect, Dialect, Emulator
+from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator
 from cosv4fs.emulator.__main__ import main
 from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 
@@ -199,6 +199,18 @@ def test_dialect_settings():
 def test_dialect_refuses_invalid_values(dialect, values):
     with pytest.raises(ValueError, match="dialect switch"):
         dialect(**values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dialect", "expected"),
+    [
+        (Emulator, {"times": "string"}, "a Dialect, .* not a dict"),
+        (CofferEmulator, Dialect(), "a CofferDialect, "),
+    ],
+)
+def test_a_service_refuses_what_is_no_dialect_of_its_own(kind, dialect, expected):
+    with pytest.raises(TypeError, match=f"dialect must be {expected}"):
+        kind(dialect=dialect)
 
 
 PLUGIN_TESTS = """

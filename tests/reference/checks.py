@@ -44,7 +44,9 @@ class _Checks:
         if doc.name.startswith("_") and doc.name not in ("__init__", "__version__"):
             return
         is_field = (
-            isinstance(doc, pdoc.doc.Variable) and owner is not None and _names(doc.name, self._text(owner, owner))
+            isinstance(doc, pdoc.doc.Variable)
+            and owner is not None
+            and is_described(doc.name, self._text(owner, owner))
         )
         if not (doc.docstring or is_field or doc.name in ("__init__", "__version__")):
             yield doc.fullname
@@ -62,7 +64,7 @@ class _Checks:
         fields = (
             {name for name, member in owner.members.items() if member.docstring} if doc.name == "__init__" else set()
         )
-        yield from sorted(name for name in names - PATHS - fields if not _names(name, text))
+        yield from sorted(name for name in names - PATHS - fields if not is_described(name, text))
 
     def _text(self, doc: pdoc.doc.Doc, owner: pdoc.doc.Class | None, depth: int = 3) -> str:
         """Return the text about a name, and those to which it refers."""
@@ -80,8 +82,10 @@ class _Checks:
         return next((found for module in self._modules.values() if (found := module.get(name))), None)
 
 
-def _names(name: str, text: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+def is_described(name: str, text: str) -> bool:
+    """Return whether a text describes a name: in a list of parameters or attributes, or as code."""
+    listed, code = rf"^[*\w, ]*\b{name}\b[*\w, ]*( :|$)", rf"`[^`\n]*\b{name}\b[^`\n]*`"
+    return re.search(f"{listed}|{code}", text, re.MULTILINE) is not None
 
 
 class _Page(HTMLParser):

@@ -36,11 +36,19 @@ MODULES = (
 )
 """The public modules; their ``__all__`` has the names that are public."""
 
+FIRST = (
+    *("CosV4FileSystem", "CosV3FileSystem", "CofferFileSystem", "CosError"),
+    *("CosV4Client", "CosV3Client", "CofferClient", "CosClient", "Client"),
+    *("Emulator", "CofferEmulator", "Dialect", "CofferDialect", "Faults", "Fault", "ALL", "COFFER", "Action"),
+    *("Attributes", "WriteKeywords", "migrate", "Selection"),
+)
+"""The names that begin the pages of their modules; the others follow in alphabetical order."""
+
 INTERNAL = frozenset(
     {
         *("namespace", "pool", "root_marker", "runtime", "service", "transaction_type"),
         *("check_complete", "discard_after", "end_well", "is_lost", "is_of_parent", "loss", "raise_failure"),
-        *("parse", "parse_v3", "check", "of"),
+        *("parse", "parse_v3", "check", "of", "cache"),
     }
 )
 """Members of filesystems, files, replies and others that only fsspec and other modules of the package use."""
@@ -62,6 +70,9 @@ _PROTOCOL = re.compile(r"\b(cos|cdcs|wire|clients)\.md#([\w-]+)(?=[^<>]*<)")
 _TYPE_VARIABLE = re.compile(r'<span class="annotation">: \+?[A-Z]\w*_co</span>')
 """The type of a member that differs by class, which pdoc does not resolve."""
 
+_CLASS = re.compile(r"&lt;class &#x27;(\w+)&#x27;&gt;")
+"""How pdoc shows a protocol of `typing`."""
+
 _LINK = re.compile(r'(?<=href=")(?!\w+:|#)([^"#]+)')
 
 
@@ -74,10 +85,11 @@ def build(folder: Path) -> dict[str, pdoc.doc.Module]:
     pages = {_place(path): path for name in ("reference", "protocol") for path in sorted((PACKAGE / name).glob("*.md"))}
     titles = {place.as_posix(): _title(path) for place, path in pages.items()}
     pdoc.render.env.globals |= {"pages": titles, "public_classes": _public_classes(), "shown_decorators": DECORATORS}
+    pdoc.render.env.globals["default_macro"] = _default_macro
     for name, module in modules.items():
         place = Path(f"{name.replace('.', '/')}.html")
         notes = os.path.relpath("protocol", place.parent)
-        text = _TYPE_VARIABLE.sub("", pdoc.render.html_module(module, modules))
+        text = _CLASS.sub(r"\1", _TYPE_VARIABLE.sub("", pdoc.render.html_module(module, modules)))
         _write(folder / place, _PROTOCOL.sub(rf'<a href="{notes}/\1.html#\2">\g<0></a>', text))
     page = pdoc.render.env.get_template("page.html.jinja2")
     for place, path in pages.items():
@@ -103,6 +115,12 @@ def _markdown(context, docstring):
     """Convert a docstring as pdoc does, but take no parameter ``**options`` for bold type, and no sum for a list."""
     plain = re.sub(r"^([\w, ]*)\*\*(?=\w+( : .*)?$)", r"\1\\*\\*", docstring, flags=re.MULTILINE)
     return to_markdown_with_context(context, plain.replace("\n+ ", " + ").replace("  # doctest: +SKIP", ""))
+
+
+@pass_context
+def _default_macro(context, name, doc):
+    """Return what pdoc's own macro makes of a name, for a macro of ours that replaces it."""
+    return context[f"default_{name}"](doc)
 
 
 _all_members = pdoc.doc.Namespace.members.func
@@ -154,6 +172,7 @@ def _module(name: str) -> ModuleType:
     for one in module.__all__:
         value = getattr(module, one)
         setattr(copy, one, getattr(value, "__wrapped__", value) if name.endswith("pytest_plugin") else value)
+    copy.__all__ = [*(one for one in FIRST if one in module.__all__), *sorted(set(module.__all__) - {*FIRST})]
     return copy
 
 

@@ -50,6 +50,40 @@ def test_the_pages_are_part_of_it(reference):
         assert "<h1" in text(reference[0], place)
 
 
+def test_pages_begin_with_what_readers_look_for(reference):
+    for name, first in [
+        ("cosv4fs", "CosV4FileSystem"),
+        ("cosv4fs/emulator", "Emulator"),
+        ("cosv4fs/errors", "CosError"),
+    ]:
+        page = text(reference[0], f"{name}.html")
+        assert re.search(r'<section id="(\w+)">', page)[1] == first
+
+
+def test_no_value_is_that_of_one_build(reference):
+    """Addresses differ, and a table of everything is a line that nobody can read."""
+    for path in reference[0].rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert not re.search(r" at 0x|mappingproxy|&lt;class ", page), path
+
+
+@pytest.mark.parametrize(
+    ("text", "is_described"),
+    [
+        ("count : int", True),
+        ("first, count : int", True),
+        ("first, count\n    As there.", True),
+        ("**count\n", True),
+        ("Return `count` bytes.", True),
+        ("Return ``f(count)``.", True),
+        ("Return the count of files.", False),
+        ("Return account : int", False),
+    ],
+)
+def test_a_name_in_prose_describes_nothing(text, is_described):
+    assert checks.is_described("count", text) is is_described
+
+
 def test_docstrings_are_converted_as_a_whole(reference):
     """Neither roles of Sphinx nor sections nor anchors of the protocol remain as they are in the source."""
     for name in site.MODULES:

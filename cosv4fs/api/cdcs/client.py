@@ -133,7 +133,7 @@ class CofferClient(CofferUploads):
         return next((coffer for coffer in self.list_coffers() if coffer.name == name), None)
 
     def put_lifecycle(self, coffer: str, days: int) -> None:
-        """Set the lifetime of objects in days, 1 to 3650 (cdcs.md#lifecycle).
+        """Set the lifetime of objects to `days`, 1 to 3650 (cdcs.md#lifecycle).
 
         It cannot be taken back, only changed.
         """

@@ -74,7 +74,17 @@ class SliceSession:
 
 @dataclass(frozen=True)
 class ReceivedSlice:
-    """The server's confirmation of a slice (cos.md#upload_slice_data): offset and length in bytes, and the session."""
+    """The server's confirmation of a slice (cos.md#upload_slice_data).
+
+    Parameters
+    ----------
+    offset : int
+        Bytes before the slice, or before the next one: servers differ (cos.md#v3-offset).
+    length : int or None
+        Bytes of the slice, if the server says so.
+    session : str
+        The name of the upload session.
+    """
 
     offset: int
     length: int | None
@@ -166,7 +176,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a listing: its entries, the context for the next, and ``listover`` as the server sent it."""
+    """One page of a listing.
+
+    Parameters
+    ----------
+    entries : tuple of Entry
+        What is listed.
+    context : str
+        Where the next page begins.
+    listover : bool or None
+        As the server sent it (cos.md#listover).
+    """
 
     entries: tuple[Entry, ...]
     context: str

@@ -280,10 +280,10 @@ class Stall(Action):
         Set as soon as a request waits.
     """
 
-    release: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event, repr=False)
     acted: bool = False
     timeout: float = 60.0
-    entered: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def before(self, call: Call) -> Reply | None:
         """Wait, then let the request through."""
@@ -311,9 +311,9 @@ class StallReply(Action):
     """
 
     count: int = 0
-    release: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event, repr=False)
     timeout: float = 60.0
-    entered: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def after(self, call: Call, reply: Reply) -> Reply:
         """Mark the reply."""
@@ -346,7 +346,7 @@ class Trickle(Action):
     step: int = 1
     pieces: int = 64
     seconds: float = 0.005
-    pause: Callable[[float], object] = time.sleep
+    pause: Callable[[float], object] = field(default=time.sleep, repr=False)
 
     def after(self, call: Call, reply: Reply) -> Reply:
         """Mark the reply."""

@@ -164,7 +164,7 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Remove a fault; nothing happens when it is unknown."""
+        """Remove a `fault` that `add` returned; nothing happens when it is unknown."""
         with self._lock:
             if fault in self._faults:
                 self._faults.remove(fault)
@@ -175,11 +175,11 @@ class Faults:
             self._faults.clear()
 
     def wait_for(self, stage: Stage) -> bool:
-        """Return whether there are rules for this stage."""
+        """Return whether there are rules for a `stage`."""
         return any(fault.stage == stage for fault in tuple(self._faults))
 
     def actions(self, call: Call | None, stage: Stage = "request") -> list[Action]:
-        """Return the actions on a request, or a new connection if `call` is None, at a stage, in their order."""
+        """Return the actions on a request, or a new connection if `call` is None, at a `stage`, in their order."""
         if not self._faults:
             return []
         with self._lock:
