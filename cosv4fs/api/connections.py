@@ -252,10 +252,11 @@ class _ShortWaits(io.RawIOBase):
         # decrypted bytes may be buffered in the TLS layer
         while not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
             left = cancellation.CHECK_EVERY if end is None else end - time.monotonic()
-            if wait_for_read(self._sock, max(0.0, min(left, cancellation.CHECK_EVERY))):
-                break
+            has_bytes = wait_for_read(self._sock, max(0.0, min(left, cancellation.CHECK_EVERY)))
             if cancellation.is_cancelled():
                 return 0
+            if has_bytes:
+                break
             if left <= 0:
                 raise TimeoutError("timed out")
         return self._raw.readinto(buffer)

@@ -33,7 +33,7 @@ class Program(Forked):
         killer = threading.Timer(timeout, self.kill)
         killer.start()
         with self.stdin, self.stdout:
-            text = self.stdout.read().decode()
+            text = self.stdout.read().decode().replace("\r\n", "\n")
         self.wait()
         killer.cancel()
         return text

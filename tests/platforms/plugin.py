@@ -66,6 +66,8 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
             "emulator/test_persistence.py::test_kill_loses_nothing_that_was_acknowledged[buckets]",
         ],
         "no forks": [
+            "filesystem/test_exceptions.py::test_a_program_that_closes_its_files_says_nothing",
+            "filesystem/test_identity.py::test_a_forked_child_leaves_the_parents_upload_alone",
             "emulator/test_persistence.py::test_a_forked_child_keeps_no_service_from_starting_again",
             "transfer/test_connecting.py::test_a_forked_child_has_none_of_them",
         ],
