@@ -8,6 +8,7 @@ be reached, as in a Python without `ctypes`, there is no ``uploadparts``, and co
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -52,11 +53,11 @@ def _library() -> Any:
     """Return the libcrypto that `hashlib` uses, or another one; None when none has the symbols."""
     if ctypes is None:
         return None
-    # find_library runs programs of the system: only where the first one does not serve
-    finders: list[Callable[[], Any]] = [
-        lambda: getattr(_hashlib, "__file__", None),
-        lambda: ctypes.util.find_library("crypto"),
-    ]
+    finders: list[Callable[[], Any]] = [lambda: getattr(_hashlib, "__file__", None)]
+    if sys.platform not in ("darwin", "win32"):
+        # macOS ends a process that loads this one, and on Windows it may be anything; it runs programs of the system:
+        # only where the first one does not serve
+        finders.append(lambda: ctypes.util.find_library("crypto"))
     for find in finders:
         name = find()
         if not name:

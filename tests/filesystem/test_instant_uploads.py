@@ -82,6 +82,17 @@ def test_states_end_in_the_sha1(size):
         assert "657c72d675f1e792607e5c0a7405f66cbdb8c290" in parts
 
 
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_the_library_of_macos_is_not_loaded(system, monkeypatch):
+    """It ends the process; of Python for macOS, hashlib may have the functions built in."""
+    loaded = []
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("ctypes.util.find_library", loaded.append)
+    monkeypatch.setattr(sha1state, "_hashlib", None)
+    assert sha1state._library.__wrapped__() is None
+    assert loaded == []
+
+
 def test_without_the_library_contents_are_sent(instant, second, emulator, monkeypatch):
     monkeypatch.setattr(sha1state, "_library", lambda: None)
     for name in ("a", "b"):
