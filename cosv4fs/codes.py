@@ -1,9 +1,11 @@
 """The table of error codes of the COS JSON API: one row per code, one place for what each means.
 
-The client reads from it which exception to raise and whether a request may be retried; the emulator reads from it
-which name and HTTP status belong to a code. It is the only thing that both know.
+The client reads from it which exception to raise, whether a request may be retried, and whether it may have been
+carried out; the emulator reads from it which name and HTTP status belong to a code. It is the only thing that both
+know. `cosv4fs.api.cdcs.errors` has the codes of coffers, in rows of the same type.
 
-Source: cos.md#codes, the vendor's list "错误码定位" and the codes seen in the vendor's own clients.
+Source: cos.md#codes, cos.md#codes-back-off and cos.md#codes-acted, the vendor's list "错误码定位" and the codes seen in
+the vendor's own clients.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class Code:
     """One row of the table."""
 
     code: int | str
-    """The number in the reply's ``code``; of coffers, the name in ``Code``."""
+    """The number in the reply's ``code``; in the table of coffers, the name in ``Code``."""
     name: str
     """The symbolic name, which the service sends as ``message``."""
     meaning: str
@@ -40,12 +42,18 @@ class Code:
     errno: int = EINVAL
     """That of the `OSError`; ESTALE where the upload session is unusable."""
     retry: Retry = Retry.NO
+    may_have_acted: bool = False
+    """Whether the operation may have been carried out all the same (cos.md#codes-acted)."""
     is_about_path: bool = False
     """Whether it says that nothing can have the path: then a request that only reads finds nothing there."""
 
 
 def _transient(code: int, name: str, meaning: str, http: int = 500) -> Code:
-    return Code(code, name, meaning, http, EIO, Retry.YES)
+    return Code(code, name, meaning, http, EIO, Retry.YES, may_have_acted=True)
+
+
+def _timed_out(code: int, name: str, meaning: str) -> Code:
+    return Code(code, name, meaning, 504, ETIMEDOUT, Retry.YES, may_have_acted=True)
 
 
 def _refused(code: int, name: str, meaning: str, http: int = 400) -> Code:
@@ -76,7 +84,8 @@ _ROWS = (
     _refused(-80, "ERROR_PROXY_INVALID_APPID", "the appid is malformed: it is a number"),
     _refused(-79, "ERROR_PROXY_AUTH_SECRETID_NOEXIST", "the secret_id is unknown"),
     _refused(-78, "ERROR_PROXY_INVALID_PROTOCOL", "the protocol does not match the API version of the account"),
-    Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, EACCES, Retry.RESIGN),
+    Code(-77, "ERROR_PROXY_AUTH_REPLAY_ATTACH", "a single-use signature was used twice", 400, EACCES, Retry.RESIGN,
+         may_have_acted=True),
     _refused(-76, "ERROR_PROXY_AUTH_ONCESIGN_NOFILEID", "a single-use signature names no object"),
     _refused(-75, "ERROR_PROXY_AUTH_UNSUPPORTED_OP", "the operation is not allowed with this kind of signature"),
     _refused(-74, "ERROR_PROXY_AUTH_MULTISIGN_EXPIREDEMPTY", "the operation needs a signature with an expiry"),
@@ -143,7 +152,7 @@ _ROWS = (
     Code(-155, "ERROR_CMD_PARAM_INVALID_FORMAT", "the format is not allowed"),
     Code(-154, "ERROR_CMD_APP_VIDEO_NOMATCH", "the video does not belong to the account"),
     Code(-153, "ERROR_CMD_INVALID_VIDEO_APP", "the account has no video service"),
-    Code(-152, "ERR_CMD_COS_TIMEOUT", "the storage back end timed out", 504, ETIMEDOUT, Retry.YES),
+    _timed_out(-152, "ERR_CMD_COS_TIMEOUT", "the storage back end timed out"),
     Code(-151, "ERROR_CMD_PARAM_REFER", "the referer setting is invalid"),
     Code(-150, "ERROR_CMD_PARAM_CNAME", "the domain setting is invalid"),
     Code(-149, "ERROR_CMD_PARAM_HOST", "the host setting is invalid"),
@@ -153,10 +162,11 @@ _ROWS = (
     Code(-145, "ERROR_CMD_PARAM_CNAME_TYPE", "the domain setting is invalid"),
     Code(-144, "ERROR_CMD_INDEX_NO_EXIST", "no such file or directory", 404, ENOENT),
     Code(-143, "ERROR_CMD_INDEX_ERROR", "the index failed, or one directory is written too fast", 500, EIO,
-         Retry.BACK_OFF),
+         Retry.BACK_OFF, may_have_acted=True),
 
     # the process layer
-    Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, EBUSY, Retry.BACK_OFF),
+    Code(-300, "ERROR_PROCESS_OVERLOAD", "the service is overloaded", 503, EBUSY, Retry.BACK_OFF,
+         may_have_acted=True),
     Code(-299, "ERROR_PROCESS_UNKNOWN_CMD", "the command is unknown"),
     _transient(-298, "ERROR_PROCESS_REQ2MSG", "a message could not be built"),
     _transient(-297, "ERROR_PROCESS_FRAME", "a failure inside the service"),
@@ -201,7 +211,7 @@ _ROWS = (
     Code(-4022, "ErrParamInvalidFilePathInvalid", "the bucket path is invalid", is_about_path=True),
     Code(-4023, "ErrParamInvalidCheckSumSizeInvalid", "the checksum has the wrong size"),
     _transient(-4024, "ErrOffGoBack", "the offset went back"),
-    Code(-4025, "ErrHttpTimeout", "the store timed out", 504, ETIMEDOUT, Retry.YES),
+    _timed_out(-4025, "ErrHttpTimeout", "the store timed out"),
     _session(-4026, "ErrOffsetBackTooMuch", "the upload has to start again"),
     _session(-4027, "ErrOffsetRedo", "the upload has to start again"),
     Code(-29094, "ERROR_FINISH_WITHOUT_SHA", "the upload was opened with a SHA-1 and has to be finished with it"),

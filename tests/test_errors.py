@@ -92,6 +92,12 @@ def test_what_may_be_retried(retry, codes):
     assert {lookup(code).retry for code in codes} == {retry}
 
 
+def test_what_may_have_been_carried_out():
+    acted = {code for code, row in CODES.items() if row.may_have_acted}
+    assert acted >= {code for code, row in CODES.items() if row.retry is Retry.YES}
+    assert {code for code in acted if CODES[code].retry is not Retry.YES} == {-77, -143, -300}
+
+
 def test_an_unknown_code():
     error = errors.error_for_code(-31337, "ERROR_NEW", "stat", "b/x", errors.Origin())
     assert (error.errno, error.code) == (errno.EIO, -31337)

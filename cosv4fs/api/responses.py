@@ -32,9 +32,6 @@ _SECRET_HEADERS = ("Authorization", "x-cdcs-security-token")
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+=_%-]{41,}")
 """Parts of signatures, and sessions; a SHA-1 and the service's request ids are shorter."""
 
-_REPLAYED = -77
-"""A single-use signature was used before: something between client and server has sent the request twice."""
-
 _TAGS = re.compile(rb"<[^>]{0,500}>")
 
 _EXPECTS_TLS = re.compile(rb"HTTP request (was sent )?to (an )?HTTPS (port|server)")
@@ -195,8 +192,7 @@ def status_failure(response: Response, error: CosError) -> AttemptError:
 
 def code_failure(response: Response, row: Code, error: CosError) -> AttemptError:
     """Return the failure for a code that a table of codes has."""
-    outcome_unknown = row.retry is Retry.YES or row.code == _REPLAYED
-    return _reply_failure(response, error, row.retry, outcome_unknown=outcome_unknown)
+    return _reply_failure(response, error, row.retry, outcome_unknown=row.may_have_acted)
 
 
 def _reply_failure(

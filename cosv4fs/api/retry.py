@@ -76,9 +76,9 @@ class Outage:
 class AttemptError(Exception):
     """An attempt that failed, with the error that the caller of the client gets when there is no further attempt.
 
-    With `outcome_unknown`, the server may have carried out the request: the reply was lost, or said 5xx. The server
-    wants `retry_after` seconds to pass; `server_date` is the ``Date`` header of its reply. `outage` is there if the
-    host did not answer at all.
+    With `outcome_unknown`, the server may have carried out the request: the reply was lost, was a page with a status of
+    5xx, or has a code of which the table says so (`Code.may_have_acted`). The server wants `retry_after` seconds to
+    pass; `server_date` is the ``Date`` header of its reply. `outage` is there if the host did not answer at all.
     """
 
     progressed = False

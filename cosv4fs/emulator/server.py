@@ -176,7 +176,11 @@ class Server:
             reply = self._service.run(call)
         self._service.decorate(call, reply)
         for action in actions:
-            earlier, reply = reply, action.after(call, reply)
+            earlier = reply
+            try:
+                reply = action.after(call, earlier)
+            except ApiError as error:
+                reply = self._service.refuse(call, error)
             if reply is not earlier:
                 self._service.decorate(call, reply)
         return reply

@@ -12,6 +12,7 @@ LOST = {
     "nothing": faults.DropReply(),
     "a reset": faults.DropReply(reset=True),
     "502": faults.HttpError(502, acted=True),
+    "a code": faults.Refuse("InternalError", acted=True),
 }
 TAKEN = ["ObjectAlreadyExistsOwnedByYou", "ObjectAlreadyExists", "ObjectAlreadyUploading"]
 

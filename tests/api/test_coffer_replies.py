@@ -322,6 +322,7 @@ class TestErrors:
     def test_which_codes_are_retried(self):
         again = {name for name, row in CODES.items() if row.retry in (Retry.YES, Retry.BACK_OFF)}
         assert again == {"InternalError", "DataSynchronization", "AlreadyLock", "BadDigest"}
+        assert {name for name, row in CODES.items() if row.may_have_acted} == {"InternalError"}
 
     @pytest.mark.parametrize("status", [400, 401, 404, 409, 418, 429, 500, 503])
     @pytest.mark.parametrize("body", [b'{"Code":"Novel","Message":"m"}', b"<Error><Code>Novel</Code></Error>"])

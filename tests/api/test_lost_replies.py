@@ -16,7 +16,13 @@ LOST_BY_502 = faults.HttpError(502, acted=True)
 LOST_BY_CUT = faults.CutReply(10)
 CUT_BEFORE = faults.DropBefore()
 
-CARRIED_OUT = {"dropped": LOST, "reset": LOST_BY_RESET, "502": LOST_BY_502, "cut": LOST_BY_CUT}
+CARRIED_OUT = {
+    "dropped": LOST,
+    "reset": LOST_BY_RESET,
+    "502": LOST_BY_502,
+    "cut": LOST_BY_CUT,
+    "index": faults.Refuse(-143, acted=True),
+}
 NOT_CARRIED_OUT = {"before": CUT_BEFORE, "500": faults.HttpError(500), "replayed": faults.Refuse(-77)}
 ACTIONS = {**CARRIED_OUT, **NOT_CARRIED_OUT}
 SIBLING = "/.x.cosv4-0123456789abcdef"

@@ -89,6 +89,14 @@ def test_the_status_of_refusals(service, code, status):
     assert (answer.status, answer.code) == (status, code)
 
 
+@pytest.mark.parametrize(("kind", "code"), [("buckets", -143), ("coffers", "InternalError")])
+def test_refusals_of_what_was_carried_out(service, code):
+    service.emulator.faults.add(action=faults.Refuse(code, acted=True))
+    answer = service.put("f")
+    assert (answer.status, answer.code) == (500, code)
+    assert service.get("f").body == b"content"
+
+
 def test_refusals_with_an_unknown_code():
     with pytest.raises(ValueError, match="no code"):
         faults.Refuse("Nonsense")

@@ -57,7 +57,7 @@ def _refused(name: str, meaning: str, http: int = 401) -> Code:
 
 
 _ROWS = [
-    _row("InternalError", 500, errno.EIO, "the service failed", Retry.YES),
+    Code("InternalError", "InternalError", "the service failed", 500, errno.EIO, Retry.YES, may_have_acted=True),
     _row("MethodNotAllowed", 405, errno.ENOTSUP, "coffers have no such operation: nothing in one can be changed"),
     _row("CofferNotFound", 404, errno.ENOENT, f"there is no such coffer: {_IN_FULL}"),
     _row("NoSuchCoffer", 404, errno.ENOENT, f"there is no such coffer: {_IN_FULL}"),

@@ -138,6 +138,9 @@ ALL: Mapping[str, Action] = MappingProxyType(
         "signature expired": Refuse(-96),
         "wrong session": Refuse(-94),
         "wrong session, other code": Refuse(-5983),
+        "timeout inside after acting": Refuse(-152, acted=True),
+        "index failed after acting": Refuse(-143, acted=True),
+        "overloaded after acting": Refuse(-300, acted=True),
     }
 )
 """Every kind of fault of the JSON API by a name, for parametrised tests; all of them end by themselves."""
@@ -149,6 +152,7 @@ COFFER: Mapping[str, Action] = MappingProxyType(
         "record is locked": Refuse("AlreadyLock"),
         "internal error": Refuse("InternalError"),
         "internal error within a 200": Refuse("InternalError", status=200),
+        "internal error after acting": Refuse("InternalError", acted=True),
         "role refused": Refuse("AssumeRoleFailed"),
         "key management failed": Refuse("KMSFailed"),
         "denied by a policy": Refuse("PolicyCheckFailed"),

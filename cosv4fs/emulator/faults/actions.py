@@ -156,17 +156,29 @@ class Refuse(Action):
         Seconds for a ``Retry-After`` header.
     status : int, optional
         An HTTP status other than the code's.
+    acted : bool
+        Whether the operation runs nevertheless.
     """
 
     code: int | str
     retry_after: int | None = None
     status: int | None = None
+    acted: bool = False
 
     def __post_init__(self) -> None:
         self._error()  # an unknown code fails here, not in the service
 
     def before(self, call: Call) -> Reply | None:
-        """Refuse."""
+        """Refuse, unless the operation is to run before."""
+        if not self.acted:
+            raise self._error()
+        return None
+
+    def after(self, call: Call, reply: Reply) -> Reply:
+        """Refuse what was carried out."""
+        if not self.acted:
+            return reply
+        reply.discard()
         raise self._error()
 
     def _error(self) -> ApiError:

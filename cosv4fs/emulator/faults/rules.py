@@ -57,7 +57,7 @@ class Action:
         return None
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Step in when the operation ran; return the reply to send, such as this `reply`, or raise `Disconnect`."""
+        """Step in when the operation ran; return the reply to send, such as this `reply`, or raise as `before` does."""
         return reply
 
 
