@@ -1,7 +1,10 @@
 """Retries: failed attempts, when there is another one, and errors for requests whose outcome stays unknown.
 
-The table in `cosv4fs.codes` says what may be retried; `RetryPolicy` decides when, and how long. `AttemptError` never
-leaves `cosv4fs.api.client.Client`: callers of a client get the error in it.
+Whoever makes an `AttemptError` says whether the request may be retried: for codes by the tables in `cosv4fs.codes` and
+`cosv4fs.api.cdcs.errors`, for HTTP statuses in `cosv4fs.api.responses`, for connections in
+`cosv4fs.api.connection_errors`. `RetryPolicy` decides when, and how long. The ``settle`` function of an operation finds
+out what a lost reply means. `AttemptError` never leaves `cosv4fs.api.client.Client`: callers of a client get the error
+in it.
 
 Other clients may act between a request and its retry. A deletion or a move is repeated only if what is there now is
 provably what was there before the first attempt. Times alone prove nothing, because a move keeps those of its source.
@@ -95,11 +98,21 @@ class AttemptError(Exception):
         outage: Outage | None = None,
     ) -> None:
         super().__init__(str(error))
-        error.is_transient = error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
-        self.error, self.retry = error, retry
+        self.error = error
+        self.make(retry)
         self.outcome_unknown = outcome_unknown
         self.retry_after, self.server_date = retry_after, server_date
         self.outage = outage
+
+    def make(self, retry: Retry) -> None:
+        """Let the request be retried in this way; `CosError.is_transient` tells the same to callers of the client."""
+        self._retry = retry
+        self.error.is_transient = self.error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
+
+    @property
+    def retry(self) -> Retry:
+        """Whether, and how, the request may be retried."""
+        return self._retry
 
     @property
     def is_final(self) -> bool:

@@ -80,6 +80,13 @@ class TestPutObject:
         ]
         assert coffers.read("/a")[0] == b"hello"
 
+    def test_it_is_refused_as_long_as_it_is_tried(self, coffers):
+        coffers.fault(faults.DropBefore(), "PutObject")
+        coffers.fault(faults.Refuse("ObjectAlreadyUploading"), "PutObject", nth=1, times=None)
+        with pytest.raises(FileExistsError) as caught:
+            coffers.put("/a", b"hello")
+        assert caught.value.is_transient
+
     def test_nothing_was_lost(self, coffers):
         coffers.put("/a", b"hello")
         with pytest.raises(FileExistsError):
