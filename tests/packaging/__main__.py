@@ -40,25 +40,22 @@ from tests.packaging.readme import check_readme
 from tests.packaging.requirements import oldest
 
 _FOLDER = Path(__file__).parent
-_NOTEBOOKS = REPOSITORY / "notebooks"
 
-_USE = {
-    "cli": "cli",
-    "migrate": "migrate",
-    "cluster": "cluster",
-    "demo": "demo",
-    "notebooks": "notebooks",
-    "all": "cluster",
+_USE: dict[str, tuple[str | Path, ...]] = {
+    "cli": ("cli",),
+    "migrate": ("migrate",),
+    "cluster": ("cluster",),
+    "demo": ("demo",),
+    "notebooks": ("notebooks", REPOSITORY / "notebooks"),
+    "all": ("cluster",),
 }
-"""What is done with each extra for users; a name in `uses.py`."""
+"""What is done with each extra for users: the arguments of `uses.py`."""
 
+_WITH_OLDEST = ("cli", "migrate", "cluster", "demo")
+"""Extras to try with their oldest releases, too; the others have applications that do not bound what they need."""
 
 _TOO_NEW = (3, 12)
-"""The first Python without wheels of the oldest pandas, pyarrow and matplotlib."""
-
-
-_NEWEST_ONLY = ("notebooks", "all")
-"""Extras with applications, such as jupyterlab, whose own dependencies have no upper bounds."""
+"""The first Python that the oldest releases do not support, except for those of ``cli``."""
 
 
 @dataclass
@@ -100,23 +97,19 @@ class Trial:
     def extras(self) -> None:
         """Use each extra alone."""
         for extra in ("cli",) if self.is_quick else _USE:
-            titles = (
-                {"newest": [], "oldest": oldest(extra)}
-                if extra not in _NEWEST_ONLY and self._has_oldest()
-                else {"newest": []}
-            )
-            for title, given in titles.items():
-                print(f"-- extra {extra}, {title} dependencies {' '.join(given)}", flush=True)
-                environment = self._environment(f"{extra}-{title}", f"{self.wheel}[{extra}]", *given)
-                environment.run(USES, _USE[extra], *self._notebooks(extra))
+            self._extra(extra, "newest")
+            if extra == "cli" or (extra in _WITH_OLDEST and self._has_oldest()):
+                self._extra(extra, "oldest", *oldest(extra))
+
+    def _extra(self, extra: str, title: str, *pins: str) -> None:
+        print(f"-- extra {extra}, {title} dependencies {' '.join(pins)}", flush=True)
+        environment = self._environment(f"{extra}-{title}", f"{self.wheel}[{extra}]", *pins)
+        environment.run(USES, *_USE[extra])
 
     def _has_oldest(self) -> bool:
         """Return whether the interpreter is one for which the oldest releases were made."""
         program = f"import sys; sys.exit(sys.version_info >= {_TOO_NEW})"
-        return self.is_quick or subprocess.run([self.python, "-c", program], check=False).returncode == 0
-
-    def _notebooks(self, extra: str) -> list[Path]:
-        return sorted(_NOTEBOOKS.glob("*.ipynb")) if extra == "notebooks" else []
+        return subprocess.run([self.python, "-c", program], check=False).returncode == 0
 
     def hints(self) -> None:
         """Run the commands that errors suggest."""

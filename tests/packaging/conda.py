@@ -29,8 +29,10 @@ RECIPE = Path(__file__).with_name("recipe") / "recipe.yaml"
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 _PACKAGES = ("pip", "hatchling", "hatch-fancy-pypi-readme", "fsspec", "requests", "cachetools", "click", "tqdm")
-_PART_OF_ANOTHER = {"hatch-fancy-pypi-readme": "hatchling"}
-"""Packages whose dependencies are those of another one, which has them already."""
+"""What the recipe names, apart from python; in the local channel, each contains what it needs itself."""
+
+_NEEDS = {"hatch-fancy-pypi-readme": "hatchling"}
+"""A package that needs another one of these, which the same environment must not contain twice."""
 
 
 def main(sdist: Path, folder: Path, channel: str = "") -> None:
@@ -60,11 +62,12 @@ def local_channel(folder: Path) -> Path:
     assemble(packages, "python", version, _python(folder.parent / "python", version))
     for name in _PACKAGES:
         files = folder.parent / name
-        alone = ["--no-deps"] if name in _PART_OF_ANOTHER else []
+        needs = [_NEEDS[name]] if name in _NEEDS else []
+        alone = ["--no-deps"] if needs else []
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
         subprocess.run([*pip, "install", "--quiet", "--no-compile", "--target", files / SITE, *alone, name], check=True)
         (found,) = distributions(name=name, path=[str(files / SITE)])
-        assemble(packages, name, found.version, files, "python", *filter(None, [_PART_OF_ANOTHER.get(name)]))
+        assemble(packages, name, found.version, files, "python", *needs)
     for name in ("noarch", platform):
         _index(folder / name)
     return folder

@@ -40,7 +40,7 @@ class Environment:
 
     def try_run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run the interpreter, and return its exit code and what it prints."""
-        command = [str(part) for part in (self.python, "-I", *arguments)]
+        command = [self.python, "-I", *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=_clean(), check=False, timeout=300)
 
 
@@ -51,7 +51,7 @@ def _clean() -> dict[str, str]:
 
 def run(*command: str | Path) -> None:
     """Run a command; end everything when it fails."""
-    done = subprocess.run([str(part) for part in command], cwd=REPOSITORY, env=_clean(), check=False, timeout=900)
+    done = subprocess.run(command, cwd=REPOSITORY, env=_clean(), check=False, timeout=900)
     if done.returncode:
         print(f"FAILED: {' '.join(map(str, command))}", file=sys.stderr)
         sys.exit(done.returncode)

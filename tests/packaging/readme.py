@@ -5,7 +5,6 @@ from __future__ import annotations
 import tarfile
 import warnings
 import zipfile
-from email import message_from_bytes
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -34,31 +33,36 @@ class _Links(HTMLParser):
 
 def check_readme(sdist: Path, wheel: Path) -> None:
     """Render the long description of the wheel; fail at a warning, a relative link, or a target that is missing."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = message_from_bytes(archive.read(name))
-    assert metadata["Description-Content-Type"] == "text/markdown"
-    payload = metadata.get_payload(decode=True)
-    assert isinstance(payload, bytes)
-    text = payload.decode("utf-8") or metadata["Description"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        html = render(text)
+        html = render(_description(wheel))
     assert html, "the README cannot be rendered"
     found = _Links()
     found.feed(html)
     with tarfile.open(sdist) as archive:
-        paths = {member.name.partition("/")[2] for member in archive.getmembers()}
-    folders = {path.rpartition("/")[0] for path in paths}
+        files = {member.name.partition("/")[2] for member in archive.getmembers()}
+    present = files | {path.rpartition("/")[0] for path in files}
     assert found.links
     for link in found.links:
         if link.startswith("#"):
             assert link[1:] in found.anchors, link
         else:
-            assert link.startswith("https://"), link
-            path = link.partition("#")[0].removeprefix(_ADDRESS).rstrip("/")
-            assert not link.startswith(_ADDRESS) or path in paths | folders, link
+            _check_target(link.partition("#")[0], _ADDRESS, present)
     for image in found.images:
-        assert image.startswith("https://"), image
-        assert not image.startswith(_IMAGES) or image.removeprefix(_IMAGES) in paths, image
+        _check_target(image, _IMAGES, present)
     print(f"README: {len(html) // 1000} kB of HTML, {len(found.links)} links, {len(found.images)} images", flush=True)
+
+
+def _description(wheel: Path) -> str:
+    """Return the text behind the headers of the metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        headers, _, text = archive.read(name).decode("utf-8").partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in headers.splitlines()
+    return text
+
+
+def _check_target(target: str, repository: str, present: set[str]) -> None:
+    """Fail unless a target is an absolute address, and in the source distribution if it is in the repository."""
+    assert target.startswith("https://"), target
+    assert not target.startswith(repository) or target.removeprefix(repository).rstrip("/") in present, target

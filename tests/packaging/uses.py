@@ -113,14 +113,13 @@ class Socks(socketserver.BaseRequestHandler):
                     sides[side].sendall(received)
 
 
-def notebooks(*files: str) -> None:
-    """Execute notebooks, beside copies of their data."""
+def notebooks(folder: str) -> None:
+    """Execute copies of all notebooks in a folder."""
+    work = shutil.copytree(folder, FOLDER / "notebooks")
     environment = {**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"}
-    for file in map(Path, files):
-        work = FOLDER / file.stem
-        shutil.copytree(file.parent, work)
-        command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--to=notebook", "--execute", "--inplace"]
-        subprocess.run([*command, file.name], check=True, timeout=300, cwd=work, env=environment)
+    nbconvert = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--to=notebook", "--execute", "--inplace"]
+    for file in sorted(work.glob("*.ipynb")):
+        subprocess.run([*nbconvert, file.name], check=True, timeout=300, cwd=work, env=environment)
         print(f"executed {file.name}", flush=True)
 
 
