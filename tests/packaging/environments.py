@@ -31,7 +31,7 @@ class Environment:
         """Install packages, and check that all fit together."""
         # the pip at hand installs into the other environment, which need not get a pip of its own first
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python)
-        run(*pip, "install", "--quiet", "--no-warn-script-location", *requirements)
+        run(*pip, "install", "--quiet", "--no-compile", "--no-warn-script-location", *requirements)
         run(*pip, "check")
 
     def run(self, *arguments: str | Path) -> None:
