@@ -22,6 +22,7 @@ from cosv4fs.forking import PerProcess
 from cosv4fs.localfiles import naming_file, open_stream, replacing
 from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata
+from cosv4fs.migrate.s3_parts import downloading, opening, uploading
 from cosv4fs.migrate.trees import scan
 
 BLOCK = 4 * 1024 * 1024
@@ -152,7 +153,7 @@ def _upload(source: Location, target: Location, callback: Callback, metadata: Fi
     """Copy a local file to another filesystem."""
     metadata.read()
     watch = _Watch(source)
-    target.fs.put_file(source.path, target.path, callback=callback, **metadata.keywords())
+    target.fs.put_file(source.path, target.path, callback=callback, **uploading(target), **metadata.keywords())
     if target.capabilities.container:
         # it publishes nothing of a file that has changed
         return
@@ -176,7 +177,7 @@ def _download(source: Location, target: Location, callback: Callback, metadata: 
         if not source.capabilities.container and _DESCRIPTORS.is_dir():
             # others write into the file of the path that they are given
             path = str(_DESCRIPTORS / str(stack.enter_context(replacing(path)).fileno()))
-        source.fs.get_file(source.path, path, callback=callback, **keywords)
+        source.fs.get_file(source.path, path, callback=callback, **downloading(source), **keywords)
     metadata.finish()
 
 
@@ -313,13 +314,13 @@ def _open_file(location: Location) -> Any:
     """Open a file for reading."""
     if location.is_local and _is_pipe(location.path):
         return open(location.path, "rb")  # noqa: PTH123 - fsspec's local files need a size
-    reader = location.fs.open(location.path, "rb")
+    reader = location.fs.open(location.path, "rb", **opening(location))
     if (getattr(reader, "details", None) or {}).get("type") != "directory":
         return reader
     # the cache of s3fs knows a path that is both a file and a directory as one of them, with its size
     reader.close()
     location.fs.invalidate_cache(location.path)
-    return location.fs.open(location.path, "rb")
+    return location.fs.open(location.path, "rb", **opening(location))
 
 
 def receive(
@@ -383,18 +384,20 @@ def _writing(target: Location, size: int | None, keywords: Mapping[str, Any]) ->
         with replacing(target.path, follow=False) as file, io.BufferedWriter(file, BLOCK) as writer:
             yield writer
     else:
-        options = {"size": size} if size is not None and target.capabilities.takes_size else {}
-        with _opened(target, {**options, **keywords}) as writer:
+        with _opened(target, keywords, size) as writer:
             yield writer
 
 
 @contextmanager
-def _opened(target: Location, keywords: Mapping[str, Any]) -> Iterator[Any]:
+def _opened(target: Location, keywords: Mapping[str, Any], size: int | None = None) -> Iterator[Any]:
     """Open a file for writing; close it, or discard it when the block fails.
 
     The ``__exit__`` of fsspec's buffered files would publish the bytes written before a failure.
     """
-    writer = target.fs.open(target.path, "wb", **keywords)
+    options: dict[str, int] = {}
+    if size is not None:
+        options = {"size": size} if target.capabilities.takes_size else opening(target, size)
+    writer = target.fs.open(target.path, "wb", **options, **keywords)
     if not isinstance(writer, AbstractBufferedFile):
         with writer:
             yield writer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import stat
 import threading
 import time
@@ -35,6 +34,7 @@ from cosv4fs.migrate.manifest import (
     Outcome,
 )
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata, MetadataOptions
+from cosv4fs.migrate.s3_parts import PartsDigest
 from cosv4fs.paths import parents
 
 _MAX_KEY_BYTES = 1024
@@ -246,13 +246,13 @@ class FileMigrator:
                 text = f"the content has SHA-1 {sha}, but the source has stored {file.sha}"
                 raise OSError(errno.EIO, text, source.url)
 
-        md5 = hashlib.md5(usedforsecurity=False)
-        hashes = (md5,) if self._verify and S3 & target.protocols else ()
+        digest = PartsDigest(file.size) if self._verify and S3 & target.protocols else None
+        hashes = () if digest is None else (digest,)
         _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata)
-        self._check(file, target, sha, md5.hexdigest() if hashes else None)
+        self._check(file, target, sha, digest)
         return sha
 
-    def _check(self, file: File, target: Location, sha: str, md5: str | None = None) -> None:
+    def _check(self, file: File, target: Location, sha: str, digest: PartsDigest | None = None) -> None:
         """Compare the size of a copy, and with the option `verify` its content, with what was copied."""
         info: dict[str, Any] = {}
         if target.is_local:
@@ -261,7 +261,7 @@ class FileMigrator:
         else:
             info = fresh_info(target)
         _check_copy(file, info, target)
-        if self._verify and (md5 is None or recorded_md5(target, info) != md5):
+        if self._verify and (digest is None or not digest.is_of(info)):
             self._compare(target, recorded_sha1(target, info) or read_sha1(target), sha)
 
     def _compare(self, target: Location, found: str, content: str) -> None:

@@ -28,6 +28,7 @@ from cosv4fs.migrate.manifest import FAILED, File, Manifest
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.report import write_rows
+from cosv4fs.migrate.s3_parts import part_size
 from cosv4fs.migrate.selection import Rule, Selection
 from tests.support import MIB, content
 
@@ -234,6 +235,27 @@ def test_streaming_publishes_nothing_when_the_block_fails(fs, s3, bucket, s3_opt
         stream(Location(fs, "data/in/x"), target, accept=refuse)
     assert s3.cat_file(f"{bucket}/x") == b"old"
     assert s3.list_multipart_uploads(bucket) == []
+
+
+def test_large_files_go_to_s3_in_parts_of_8_mib_and_are_verified_by_their_etag(run, fs, s3, bucket):
+    """Every part in flight is in memory about four times: those of s3fs have 50 MiB."""
+    fs.pipe({"data/in/8": content(8 * MIB, 7), "data/in/20": content(20 * MIB, 8)})
+    calls = []
+    s3.connect()
+    s3.s3.meta.events.register("before-call.s3", lambda event_name, **_: calls.append(event_name.rpartition(".")[2]))
+    options = {"cosv4": fs.storage_options, "s3": s3.storage_options}
+    assert counts(run(f"s3://{bucket}/to", verify=True, options=options)) == (6, 0, 0, 6, 0)
+    assert (calls.count("UploadPart"), calls.count("PutObject")) == (4, 4)
+    assert calls.count("GetObject") == 0
+    assert s3.cat_file(f"{bucket}/to/20") == content(20 * MIB, 8)
+
+
+@pytest.mark.parametrize("size", [0, 1, 80_000 * MIB, 80_000 * MIB + 1, 200 * 10**9, 5 * 2**40])
+def test_parts_for_s3_are_few_enough_for_files_of_any_size(size):
+    part = part_size(size)
+    assert (part >= 8 * MIB, part % (4 * MIB), -(-size // part) <= 10_000) == (True, 0, True)
+    # no larger than it has to be
+    assert part == 8 * MIB or size > 10_000 * (part - 4 * MIB)
 
 
 def test_names_that_s3_cannot_have_fail_alone(run, fs, bucket):

@@ -1,0 +1,96 @@
+"""Parts in which large files are sent to S3, and their ETags.
+
+Every file in flight keeps its part in memory, about four times. The default of s3fs, parts of 50 MiB, needs gigabytes
+for a few files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from cosv4fs.migrate.locations import S3, Location
+
+_PART = 8 * 1024 * 1024
+"""Bytes of a part, unless the file is too large for so many; S3 accepts 5 MiB to 5 GiB."""
+
+_MAX_PARTS = 10_000
+"""Parts of one file that S3 accepts."""
+
+_STEP = 4 * 1024 * 1024
+"""Parts are multiples of the blocks that are written: some services accept parts of one size only."""
+
+_AT_ONCE = 4
+"""Parts of a download, and half as many of an upload from the disk, that are in flight for one file."""
+
+
+def part_size(size: int) -> int:
+    """Return the bytes of a part for a file of `size` bytes."""
+    least = -(-size // _MAX_PARTS)
+    return max(_PART, -(-least // _STEP) * _STEP)
+
+
+def opening(location: Location, size: int | None = None) -> dict[str, int]:
+    """Return keywords that make ``open`` keep little in memory: to read, or to write a file of `size` bytes."""
+    return {"block_size": part_size(size or 0)} if S3 & location.protocols else {}
+
+
+def downloading(source: Location) -> dict[str, int]:
+    """Return keywords that make ``get_file`` keep little in memory; older versions of s3fs need none."""
+    known = signature(source.fs.get_file).parameters if S3 & source.protocols else {}
+    return {name: value for name, value in {"chunksize": _PART, "max_concurrency": _AT_ONCE}.items() if name in known}
+
+
+def uploading(target: Location) -> dict[str, int]:
+    """Return keywords that make ``put_file`` keep little in memory, if this version of s3fs has them.
+
+    The parts stay those of s3fs: smaller files are sent at once, so that their ETag is their MD5.
+    """
+    known = signature(target.fs.put_file).parameters if S3 & target.protocols else {}
+    return {"max_concurrency": _AT_ONCE // 2} if "max_concurrency" in known else {}
+
+
+class PartsDigest:
+    """The ETag of a file that is written to S3 block by block: its MD5, or the MD5 of those of its parts.
+
+    Files that S3 encrypts with keys of KMS or of customers have other ETags.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._part = part_size(size)
+        self._parts: list[bytes] = []
+        self._new_part()
+
+    def _new_part(self) -> None:
+        self._digest, self._count = hashlib.md5(usedforsecurity=False), 0
+
+    def update(self, block: bytes) -> None:
+        """Add a block, as it is written."""
+        self._digest.update(block)
+        self._count += len(block)
+        if self._count >= self._part:
+            # s3fs sends what was written as soon as it is a part
+            self._end_part()
+
+    def _end_part(self) -> None:
+        self._parts.append(self._digest.digest())
+        self._new_part()
+
+    def etag(self) -> str:
+        """Return the ETag, after the last block."""
+        if not self._parts:
+            return self._digest.hexdigest()
+        if self._count:
+            self._end_part()
+        return f"{hashlib.md5(b''.join(self._parts), usedforsecurity=False).hexdigest()}-{len(self._parts)}"
+
+    def is_of(self, info: Mapping[str, Any]) -> bool:
+        """Return whether the copy has this ETag; that proves that contents are equal, not that they differ."""
+        return str(info.get("ETag") or "").strip('"').lower() == self.etag()
