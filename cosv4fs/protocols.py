@@ -73,6 +73,8 @@ class ProtocolSpec:
         Host name for requests that do not concern a single region; empty if there is none.
     has_appid : bool
         Whether requests contain the appid separately from the bucket.
+    reports_headers : bool
+        Whether the reply to ``stat`` has the stored headers of a file.
     slice_sizes : sequence of int
         Valid sizes of slices or parts in bytes.
     max_single_upload : int
@@ -87,6 +89,7 @@ class ProtocolSpec:
     page_size: int
     service_host: str = ""
     has_appid: bool = True
+    reports_headers: bool = True
     slice_sizes: Sequence[int] = (_MIB // 2, _MIB, 2 * _MIB, 3 * _MIB)
     max_single_upload: int = 20 * _MIB
 
@@ -133,6 +136,8 @@ V3 = ProtocolSpec(
     api_host="web.file.myqcloud.com",
     download_host="{bucket}-{appid}.cos.myqcloud.com",
     page_size=199,
+    # cos.md#v3
+    reports_headers=False,
 )
 """The JSON API v3."""
 
@@ -155,6 +160,7 @@ CDCS = ProtocolSpec(
     page_size=1000,
     service_host="service.cdcs.myqcloud.com",
     has_appid=False,
+    reports_headers=False,
     # a part is measured in MB, which may mean either (cdcs.md#transport and cdcs.md#upload-part)
     slice_sizes=range(_MIB, 5 * 10**9 + 1),
     max_single_upload=5 * 10**9,

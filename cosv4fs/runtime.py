@@ -1,7 +1,7 @@
 """What serves a filesystem: the parts of its service, and what all instances with one configuration share.
 
-A filesystem class names the parts of its `Service`. No other code asks which service it is talking to; only options
-differ by the name of the protocol (`cosv4fs.options`).
+A filesystem class names the parts of its `Service`. No other code asks which service it is talking to; only options and
+attributes differ by the name of the protocol (`cosv4fs.options` and `cosv4fs.attributes`).
 
 fsspec makes one instance of a synchronous filesystem per thread. Everything that is expensive, or limited for the whole
 process, belongs to a `Runtime`, of which there is one per configuration and process; a forked child makes its own. A

@@ -12,7 +12,6 @@ from cosv4fs.attributes import Attributes, Changes, acl_name, attributes_in
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, make_error
 from cosv4fs.namespace import BucketNamespace, not_found_error
-from cosv4fs.protocols import V4
 
 
 class StoredAttributes:
@@ -27,8 +26,7 @@ class StoredAttributes:
         status = self._status(path)[2]
         # a copy reads the content next
         self._namespace.store_status(path, status, revision)
-        # the status of v3 has no headers (cos.md#v3)
-        shows_headers = not status.is_directory and self._client.protocol.name == V4.name
+        shows_headers = not status.is_directory and self._client.protocol.reports_headers
         found = attributes_in(status.custom_headers) if shows_headers else Attributes()
         found["biz_attr"] = status.biz_attr
         if status.authority and not status.is_directory:
