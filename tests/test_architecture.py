@@ -1,7 +1,10 @@
-"""The shape of the house: arrows point down, the wire has one door, and no module grows without end."""
+"""The shape of the house: arrows point down, the wire has one door, no module grows without end, nothing is unused."""
 
 import ast
+import dataclasses
 import functools
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import cosv4fs
+from cosv4fs.config import Config
+from cosv4fs.emulator import CofferDialect, Dialect
 
 ROOT = Path(cosv4fs.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
+FILESYSTEMS = [cosv4fs.CosV4FileSystem, cosv4fs.CosV3FileSystem, cosv4fs.CofferFileSystem]
 MOST_LINES = 690
 
 LEAVES = {
@@ -153,7 +159,7 @@ def test_no_module_needs_one_that_needs_it():
     assert sorted(needs) == []
 
 
-@pytest.mark.parametrize("kind", [cosv4fs.CosV4FileSystem, cosv4fs.CosV3FileSystem, cosv4fs.CofferFileSystem])
+@pytest.mark.parametrize("kind", FILESYSTEMS)
 def test_a_filesystem_is_no_chain_of_classes(kind):
     own = [one for one in kind.__mro__ if one.__module__.startswith("cosv4fs")]
     assert len(own) <= 3
@@ -186,6 +192,45 @@ def test_the_emulator_needs_nothing_of_others():
 def test_no_module_is_large():
     lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+NOT_IN_CATALOGUE = {
+    # info and listings by another name
+    *("checksum", "created", "lexists", "modified", "ukey", "invalid_keys"),
+    # other names of what it has: attributes, transactions, signed URLs, patterns, unfinished uploads
+    *("setxattr", "start_transaction", "end_transaction", "url", "expand_path", "interrupted_uploads"),
+    # no request at all
+    "to_dict",
+}
+"""Methods of which nothing that a fault, a crash or another client does is of interest."""
+
+
+def text_of(folder):
+    return "\n".join(path.read_text("utf-8") for path in sorted(folder.rglob("*.py")))
+
+
+def test_every_option_does_something():
+    code = text_of(ROOT)
+    own = (ROOT / "config.py").read_text("utf-8")
+    names = {field.name for field in dataclasses.fields(Config)}
+    unread = {name for name in names if not re.search(rf"config\.{name}\b", code)}
+    assert {name for name in unread if not re.search(rf"self\.{name}\b", own)} == set()
+
+
+@pytest.mark.parametrize("dialect", [Dialect, CofferDialect])
+def test_every_switch_does_something(dialect):
+    code = text_of(ROOT / "emulator")
+    names = {field.name for field in dataclasses.fields(dialect)}
+    # the table of operations names those of signatures
+    assert {name for name in names if not re.search(rf"dialect\.{name}\b|signature=\"{name}\"", code)} == set()
+
+
+def test_every_method_is_in_the_catalogue():
+    classes = {one for kind in FILESYSTEMS for one in kind.__mro__ if one.__module__.startswith("cosv4fs")}
+    methods = {name for one in classes for name, member in vars(one).items() if inspect.isroutine(member)}
+    catalogue = text_of(Path(__file__).parent / "catalogue")
+    unnamed = {name for name in methods if name[0] != "_" and not re.search(rf"\b{name}\b", catalogue)}
+    assert unnamed == NOT_IN_CATALOGUE
 
 
 @pytest.mark.parametrize(
