@@ -330,7 +330,8 @@ def _own_connections(connection_class: type[Any]) -> type[Any]:
             was_sent = _send(self.sock, head, body)
             _set_timeout(self.sock, timeout.read)
             response = Response(self.sock, method=method)
-            if sys.platform == "win32":
+            # others, of TLS within TLS, have bytes of which only they know
+            if sys.platform == "win32" and isinstance(self.sock, socket.socket):
                 response.fp = io.BufferedReader(_ShortWaits(self.sock, response.fp.detach()))
             try:
                 response.begin()

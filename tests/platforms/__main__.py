@@ -1,7 +1,8 @@
 """Run the tests on a simulated system: ``python -m tests.platforms [windows|macos] [arguments of pytest]``.
 
-Without a system, both; without tests, those of the parts that deal with files, processes and the system. What the
-tests themselves lack there is skipped: `plugin.py` lists it, and ``--expected`` runs it, and fails for what passes.
+Without a system, both; without tests, those of the parts that deal with files, sockets, processes and the system.
+What the tests themselves lack there is skipped: `plugin.py` lists it, and ``--expected`` runs it, and fails for what
+passes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ SYSTEMS = {"windows": (("windows",), ("windows", "_hashlib", "ctypes")), "macos"
 """What is simulated, with and without optional modules."""
 
 PARTS = (
-    *("filesystem", "transfer", "cli", "migrate", "emulator"),
-    *("security/test_local_paths.py", "security/test_private_files.py"),
+    *("api", "filesystem", "transfer", "cli", "migrate", "emulator"),
+    *("security/test_local_paths.py", "security/test_private_files.py", "security/test_tls.py"),
 )
 
 
