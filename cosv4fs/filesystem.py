@@ -259,7 +259,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         prefix: str | None = "",
         refresh: bool = False,
         on_error: Any = "omit",
-    ) -> list[str] | dict[str, Info]:
+    ) -> Any:
         """List all files under a path, several directories at once; costs one request per page of a directory.
 
         Parameters
@@ -269,13 +269,18 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         withdirs : bool
             Include directories and the path itself.
         detail : bool
-            Return a dict of infos by path instead of a sorted list of paths.
+            Return infos by path.
         prefix : str
             Return only paths that begin with ``path/prefix``, as in s3fs.
         refresh : bool
             Ask the service even if the answer is cached.
         on_error : str or callable
             See `walk`; a function is called from several threads, but not at the same time.
+
+        Returns
+        -------
+        list of str, or dict
+            The paths, sorted; with `detail`, infos (see `info`) by path.
         """
         start, handler = self._path(path, refresh), error_handler(on_error)
         found = self.namespace.find(start, maxdepth, prefix or "", withdirs=withdirs, on_error=handler)
@@ -283,22 +288,31 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def glob(
         self, path: str, maxdepth: int | None = None, refresh: bool = False, detail: bool = False, withdirs: bool = True
-    ) -> list[str] | dict[str, Info]:
+    ) -> Any:
         """Return the paths that match a pattern: ``*`` and ``?`` within a name, ``[a-z]``, ``**`` for any directories.
 
         Only directories that can contain matches are listed. `maxdepth` is the number of levels for ``**``. With
-        `refresh`, the service is asked even if the answer is cached; with `detail`, a dict of infos by path is
-        returned; without `withdirs`, only files.
+        `refresh`, the service is asked even if the answer is cached; without `withdirs`, only files are returned.
+
+        Returns
+        -------
+        list of str, or dict
+            The paths; with `detail`, infos (see `info`) by path.
         """
         out = bulk.matches(self, path_text(path), super().glob, maxdepth, refresh=refresh, withdirs=withdirs)
         return out if detail else list(out)
 
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, refresh: bool = False
-    ) -> int | dict[str, int]:
-        """Return the size in bytes of all files under a path, in `total` or by path; costs as much as `find`.
+    ) -> Any:
+        """Return the size in bytes of all files under a path; costs as much as `find`.
 
         `maxdepth`, `withdirs` and `refresh` are those of `find`.
+
+        Returns
+        -------
+        int, or dict
+            The `total`; without it, sizes by path.
         """
         sizes = bulk.sizes_by_path(self, path, maxdepth=maxdepth, withdirs=withdirs, refresh=refresh)
         return sum(sizes.values()) if total else sizes

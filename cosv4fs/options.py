@@ -253,12 +253,12 @@ _URL, _URL_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Option:
-    """One option; `defaults`, `kinds` and `refused` are what differs in a protocol, by the protocol's name."""
+    """One option; `defaults`, `kinds`, `meanings` and `refused` are what differs in a protocol, by its name."""
 
     name: str
     kind: Kind
     meaning: str
-    """What it does, in a sentence, as the documentation shows it."""
+    """What it does, in a sentence, as options.md shows it for all protocols."""
     _: KW_ONLY
     default: Any
     unit: str = ""
@@ -271,12 +271,18 @@ class Option:
     """Whether `cosv4fs.config.Config` has a field for it; other options only lead to values of fields."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What it does in one protocol, as the docstring of its filesystem shows it; `meaning` unless given."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a protocol does not take the option."""
 
     def kind_in(self, protocol: ProtocolSpec) -> Kind:
         """Return the kind of the values that a protocol takes."""
         return self.kinds.get(protocol.name, self.kind)
+
+    def meaning_in(self, protocol: ProtocolSpec) -> str:
+        """Return what the option does in a protocol."""
+        return self.meanings.get(protocol.name, self.meaning)
 
     def default_in(self, protocol: ProtocolSpec) -> Any:
         """Return the default of a protocol."""
@@ -314,6 +320,12 @@ class Option:
         return found
 
 
+_BUCKETS = (V4.name, V3.name)
+_KEYS = (
+    "Function that returns a mapping with ``secret_id``, ``secret_key`` and, if they expire, ``expires`` (Unix seconds "
+    "or a datetime){}. It is called at the first request and again before the keys expire, and takes the place of "
+    "`secret_id` and `secret_key`."
+)
 _NO_TEMPORARY_KEYS = "the JSON API of COS has no temporary keys"
 
 OPTIONS = (
@@ -329,6 +341,12 @@ OPTIONS = (
         "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``; for coffers a name such "
         "as ``ap-tianjin``. Not needed with `endpoint`, nor by COS v3, where it only fills in `download_endpoint`.",
         default="", has_variable=True,
+        meanings={
+            V4.name: "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``. Not needed "
+            "with `endpoint`.",
+            V3.name: "Region of the buckets, a short code such as ``gz``: it only fills in `download_endpoint`.",
+            CDCS.name: "Region of the coffers, a name such as ``ap-tianjin``. Not needed with `endpoint`.",
+        },
         kinds={CDCS.name: _matching("[A-Za-z0-9-]*", "a name like ap-tianjin, because it becomes part of a host name")},
     ),
     Option(
@@ -346,10 +364,10 @@ OPTIONS = (
     ),
     Option(
         "credentials", Kind(_provider, "Callable[[], Mapping[str, Any]]", "a function"),
-        "Function that returns a mapping with ``secret_id``, ``secret_key`` and, if they expire, ``expires`` (Unix "
-        "seconds or a datetime), for temporary keys of coffers also ``security_token``. It is called at the first "
-        "request and again before the keys expire, and takes the place of `secret_id` and `secret_key`.",
+        _KEYS.format(", for temporary keys of coffers also ``security_token``"),
         default=None, is_secret=True,
+        meanings=dict.fromkeys(_BUCKETS, _KEYS.format(""))
+        | {CDCS.name: _KEYS.format(", for temporary keys also ``security_token``")},
     ),
     Option("anon", _FLAG, "Send no signatures: only public objects can be read.", default=False),
     Option(
@@ -390,7 +408,11 @@ OPTIONS = (
         "Time for which transient errors are retried; 10 seconds at most for a host that has never answered.",
         default=120.0, unit="seconds",
     ),
-    Option("max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12),
+    Option(
+        "max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12,
+        meanings=dict.fromkeys(_BUCKETS, "Slices and ranges in flight at once.")
+        | {CDCS.name: "Parts and ranges in flight at once."},
+    ),
     Option(
         "max_requests", _integer(1),
         "Other requests in flight at once, each with a thread and a connection; on links with low latency far fewer "
@@ -401,6 +423,7 @@ OPTIONS = (
         "slice_size", _one_of(V4.slice_sizes),
         "Size of a slice; for coffers, size of the first parts of an object.",
         default=3 * MIB, unit="bytes",
+        meanings=dict.fromkeys(_BUCKETS, "Size of a slice.") | {CDCS.name: "Size of the first parts of an object."},
         defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: _integer(CDCS.slice_sizes[0], CDCS.slice_sizes[-1])},
     ),
     Option(
@@ -430,6 +453,11 @@ OPTIONS = (
         "Memory of a writer that does not know the size of its object; at least `single_upload_limit` is kept. For "
         "coffers, the largest part that is kept in memory while it is written.",
         default=16 * MIB, unit="bytes",
+        meanings=dict.fromkeys(
+            _BUCKETS,
+            "Memory of a writer that does not know the size of its object; at least `single_upload_limit` is kept.",
+        )
+        | {CDCS.name: "The largest part that is kept in memory while it is written."},
     ),
     Option(
         "spool_dir", _FOLDER,
@@ -487,6 +515,8 @@ OPTIONS = (
     Option(
         "page_size", _integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
         default=1000,
+        meanings=dict.fromkeys((V4.name, CDCS.name), "Entries per page of a listing; at most 1000 are requested.")
+        | {V3.name: "Entries per page of a listing; at most 199 are requested."},
     ),
     Option(
         "progress", _FLAG,
@@ -606,7 +636,7 @@ def _described(option: Option, protocol: ProtocolSpec) -> str:
         f"Default: {default}." if default else "",
         f"Environment variable: {variable}." if variable else "",
     ]
-    return _indented(" ".join([option.meaning, *filter(None, facts)]))
+    return _indented(" ".join([option.meaning_in(protocol), *filter(None, facts)]))
 
 
 def _indented(text: str) -> str:

@@ -163,7 +163,15 @@ class TestTable:
         *names, _unknown = inspect.signature(kind).parameters
         assert sorted(", ".join(described).split(", ")) == sorted(names)
         for option in options_of(kind.service.protocol):
-            assert " ".join(option.meaning.split()) in " ".join(section.split())
+            assert option.meaning_in(kind.service.protocol) in " ".join(section.split())
+
+    @pytest.mark.parametrize("kind", FILESYSTEMS)
+    def test_help_describes_no_other_service(self, kind):
+        own, section = kind.service.protocol, kind.__doc__.partition("\nParameters\n")[2].partition("\nRaises\n")[0]
+        assert ("coffers" in section.lower()) == (own is CDCS)
+        assert own is V3 or "v3" not in section
+        named = re.findall(r"`(\w+)`", section)
+        assert {option.name for option in OPTIONS} & {*named} <= {option.name for option in options_of(own)}
 
     def test_a_subclass_has_its_own_signature(self):
         class Sub(CosV4FileSystem):

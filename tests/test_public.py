@@ -68,6 +68,8 @@ assert_type(fs.cat_file(path, 0, 10), bytes)
 assert_type(fs.uploads("data"), list[UploadInfo])
 assert_type(fs.attributes(path), Attributes)
 assert_type(fs.sign(path), str)
+fs.glob("data/*")[0].upper(), fs.find("data")[0].upper(), fs.ls("data", detail=False)[0].upper(), fs.du("data") // 2
+fs.find("data", detail=True)[path]["size"], fs.ls("data")[0]["name"], fs.du("data", total=False).values()
 fs.pipe_file(path, b"", **fs.attributes(path))
 fs.put("here", "data", recursive=True, content_type="text/plain", resume=False)
 try:
