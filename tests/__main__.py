@@ -59,7 +59,7 @@ SLOW = (
     "transfer/test_download.py",
     "transfer/test_coffers.py",
 )
-"""Folders and files of tests that the quick checks leave out, so that two free cores need less than a minute."""
+"""Folders and files of tests that the quick checks leave out, so that two free cores need one to two minutes."""
 
 
 def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str, list[str]]:
