@@ -48,7 +48,7 @@ INTERNAL = frozenset(
     {
         *("namespace", "pool", "root_marker", "runtime", "service", "transaction_type"),
         *("check_complete", "discard_after", "end_well", "is_lost", "is_of_parent", "loss", "raise_failure"),
-        *("parse", "parse_v3", "check", "of", "cache"),
+        *("parse", "parse_v3", "check", "of", "cache", "wait_for", "actions"),
     }
 )
 """Members of filesystems, files, replies and others that only fsspec and other modules of the package use."""
@@ -70,6 +70,9 @@ _PROTOCOL = re.compile(r"\b(cos|cdcs|wire|clients)\.md#([\w-]+)(?=[^<>]*<)")
 _TYPE_VARIABLE = re.compile(r'<span class="annotation">: \+?[A-Z]\w*_co</span>')
 """The type of a member that differs by class, which pdoc does not resolve."""
 
+_TYPING = re.compile(r'<span class="n">typing(?:_extensions)?</span><span class="o">\.</span>')
+"""The module of a type that every reader knows."""
+
 _CLASS = re.compile(r"&lt;class &#x27;(\w+)&#x27;&gt;")
 """How pdoc shows a protocol of `typing`."""
 
@@ -89,7 +92,8 @@ def build(folder: Path) -> dict[str, pdoc.doc.Module]:
     for name, module in modules.items():
         place = Path(f"{name.replace('.', '/')}.html")
         notes = os.path.relpath("protocol", place.parent)
-        text = _CLASS.sub(r"\1", _TYPE_VARIABLE.sub("", pdoc.render.html_module(module, modules)))
+        text = _TYPE_VARIABLE.sub("", pdoc.render.html_module(module, modules))
+        text = _CLASS.sub(r"\1", _TYPING.sub("", text))
         _write(folder / place, _PROTOCOL.sub(rf'<a href="{notes}/\1.html#\2">\g<0></a>', text))
     page = pdoc.render.env.get_template("page.html.jinja2")
     for place, path in pages.items():

@@ -143,7 +143,10 @@ ALL: Mapping[str, Action] = MappingProxyType(
         "overloaded after acting": Refuse(-300, acted=True),
     }
 )
-"""Every kind of fault of the JSON API by a name, for parametrised tests; all of them end by themselves."""
+"""Every kind of fault of the JSON API by a name, such as ``reply lost``; all of them end by themselves.
+
+For parametrised tests: ``@pytest.mark.parametrize("name", faults.ALL)``.
+"""
 
 COFFER: Mapping[str, Action] = MappingProxyType(
     {
