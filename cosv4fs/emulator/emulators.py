@@ -308,7 +308,7 @@ class Emulator(_LocalService):
     account : Account
         What requests are checked by: ``appid``, ``secret_id``, ``secret_key``, ``region`` and, of coffers, ``token``.
     faults : Faults
-        What goes wrong, on order.
+        Makes requests fail as specified.
     clock_offset : float
         Seconds by which the service's clock is ahead; may be changed at any time.
     """

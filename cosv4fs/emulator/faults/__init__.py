@@ -1,4 +1,4 @@
-"""Faults on order: a test says which connection or request goes wrong, and how.
+"""Faults: a test specifies which connections or requests go wrong, and how.
 
 A fault is a rule (which requests, starting with the nth match, how often) and an action (what happens). A new kind of
 fault is a new subclass of `Action`, a frozen dataclass whose repr shows what it does.
