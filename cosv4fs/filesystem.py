@@ -1,6 +1,6 @@
 """`ObjectFileSystem`: fsspec's interface, as far as the filesystems for buckets and coffers share it.
 
-The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `layers`
+The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `opening`
 (opened files) and to `bulk` (operations on many files).
 """
 
@@ -16,7 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs import bulk, layers, paths, transactions
+from cosv4fs import bulk, opening, paths, transactions
 from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords, path_text, shows_keywords, whole
 from cosv4fs.attributes import Attributes, WriteKeywords
 from cosv4fs.concurrency import Pool, cancellation
@@ -593,8 +593,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         one = partial(self.put_file, mode=mode, resume=resume, **keywords)
         bulk.put_each(pool, pairs, left, callback, one)
 
-    open: ClassVar[layers.Opens] = layers.open  # type: ignore[assignment]  # it is bound
-    _open = layers.open_binary
+    open: ClassVar[opening.Opens] = opening.open  # type: ignore[assignment]  # a function, bound as a method
+    _open = opening.open_binary
 
     # -- copying ---------------------------------------------------------------------------------------------------
 

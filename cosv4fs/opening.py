@@ -1,39 +1,240 @@
-"""Open files for writing: new ones, and those that continue an object."""
+"""`open` of the filesystems: binary files for reading and writing, with text mode and compression on top of them."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
+import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from cosv4fs.attributes import without_defaults
-from cosv4fs.errors import make_error
-from cosv4fs.forking import Registry
-from cosv4fs.info import Info
-from cosv4fs.namespace import fingerprint_of
+from fsspec.compression import compr
+from fsspec.core import get_compression
+from fsspec.spec import AbstractFileSystem
+
+from cosv4fs.appending import Continued
+from cosv4fs.arguments import is_method, whole_or_none
+from cosv4fs.attributes import ATTRIBUTES, Attributes, refuse_for_reading
+from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.options import MIB
+from cosv4fs.options import cache_type as known_cache_type
 from cosv4fs.reader import CosReader
-from cosv4fs.runtime import HasRuntime
 from cosv4fs.transfer.writer import ObjectWriter
-from cosv4fs.writer import CosWriter
+from cosv4fs.writer import CosWriter, closed_error, flat
 
-APPEND_LIMIT = 256 * MIB
-"""Bytes that an object may have when it is opened with ``ab``: it is read, kept, and uploaded again as a whole."""
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Unpack
 
-_locks: Registry[AbstractContextManager[object]] = Registry()
-"""By service and path: one lock for all files of this process that replace the object which they continue."""
+_COMPRESSION_BLOCK = MIB
+"""Bytes that are compressed before the result is passed on."""
+
+_CONTINUABLE = frozenset({"gzip", "bz2", "xz", "lzma"})
+"""Compressions of which one file after another is a file with the content of both."""
+
+_OF_TEXT = ("encoding", "errors", "newline")
+_NAMED = (*_OF_TEXT, "size", "cache_type", *ATTRIBUTES)
+"""The keywords of `open` that are handed on only if they are given."""
+
+_MODES = (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"])
 
 
-class _Filesystem(HasRuntime, Protocol):
-    def attributes(self, path: str) -> Mapping[str, Any]:
-        """Return what is stored beside the content of a file."""
+class Opens(Protocol):
+    """The method `open` for type checkers and editors, which know by the mode what it returns."""
+
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        *,
+        size: int | None = None,
+        cache_type: str | None = None,
+    ) -> CosReader: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        *,
+        size: int | None = None,
+        **attributes: Unpack[Attributes],
+    ) -> CosWriter: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: Literal["r", "rt", "w", "wt", "x", "xt", "a", "at"],
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        size: int | None = None,
+        cache_type: str | None = None,
+        **attributes: Unpack[Attributes],
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def __call__(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        size: int | None = None,
+        cache_type: str | None = None,
+        content_type: str | None = None,
+        cache_control: str | None = None,
+        content_disposition: str | None = None,
+        content_encoding: str | None = None,
+        content_language: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        biz_attr: str | None = None,
+        authority: str | None = None,
+    ) -> Any: ...
 
 
-def open_writer(
+@is_method
+def open(
+    self: Any,
+    path: str,
+    mode: str = "rb",
+    block_size: int | str | None = None,
+    cache_options: dict[str, Any] | None = None,
+    compression: str | None = None,
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    size: int | None = None,
+    cache_type: str | None = None,
+    content_type: str | None = None,
+    cache_control: str | None = None,
+    content_disposition: str | None = None,
+    content_encoding: str | None = None,
+    content_language: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    biz_attr: str | None = None,
+    authority: str | None = None,
+    **others: Any,
+) -> Any:
+    """Open a file.
+
+    A file that is written appears when it is closed, as a whole. If the ``with`` block raises, nothing is written, and
+    an old file stays as it is.
+
+    Parameters
+    ----------
+    path : str
+        ``bucket/dir/name``, or the whole URL.
+    mode : str
+        Binary: ``rb`` reads, ``wb`` writes and replaces a file, ``xb`` writes and fails if the file exists, ``ab``
+        appends. Text: the same without the ``b``. ``ab`` reads the object, of at most 256 MiB, and uploads it again as
+        a whole: a change by others meanwhile is noticed (ESTALE), except in the moment of the upload. Attributes are
+        kept. Coffers are write-once: ``wb`` is ``xb`` there, and nothing can be appended.
+    block_size : int, optional
+        Reading: bytes per range. Writing: bytes per slice; the largest valid slice size up to this is used, or the
+        smallest one. In coffers it is the size of the first parts. The option `default_block_size` unless given.
+    cache_options : dict, optional
+        Reading: further arguments for the cache that `cache_type` names.
+    compression : str, optional
+        ``gzip``, ``bz2``, ``xz`` or any other that fsspec has; ``infer`` chooses by the suffix of the path.
+    encoding, errors, newline : str, optional
+        Text: see the builtin function. The encoding is that of the locale unless given, so name it.
+    size : int, optional
+        Reading: the size of the file in bytes, if it is known, which saves a request. Writing: the exact number of
+        bytes to come, after compression; slices are then uploaded while you write. Without it, an object that exceeds
+        the option `spool_memory` is kept in a temporary file until it is closed, unless the bucket accepts the size at
+        the end (see the option `streaming`). Coffers do not need it.
+    cache_type : str, optional
+        Reading: ``parallel`` reads ahead in parallel, and others are those of fsspec, such as ``readahead``, ``all``
+        or ``none``. The option `default_cache_type` unless given.
+    content_type, cache_control, content_disposition, content_encoding, content_language : str, optional
+        Writing: headers of downloads. The content type is guessed from the name unless given. COS v3 and coffers store
+        the content type alone.
+    metadata : dict, optional
+        Writing: user metadata, text by name. Only COS v4 stores it.
+    biz_attr : str, optional
+        Writing: any text. Not for coffers.
+    authority : str, optional
+        Writing: who may read the file: ``private``, ``public-read`` or ``default``, the permission of the bucket. Only
+        COS v4 stores it.
+    **others
+        What fsspec and dask pass: ``autocommit=False`` publishes the file later, with `CosWriter.commit`.
+
+    Returns
+    -------
+    CosReader, CosWriter or file
+        The first two for binary modes without compression; else a file of `io`.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        Reading: the path is not a file.
+    FileExistsError
+        ``xb``, and always in coffers: the file exists; raised when it is opened, or when it is closed.
+    NotImplementedError
+        The mode updates (``r+b``) or appends to an object in a coffer, or the service cannot store an attribute.
+    ValueError, TypeError
+        An argument is invalid or unknown, or does not fit the mode; nothing is open.
+
+    Examples
+    --------
+    >>> with fs.open("bucket/table.csv.gz", "w", compression="infer", encoding="utf-8") as file:
+    ...     print("city,visits", file=file)
+    >>> with fs.open("bucket/table.csv.gz", "r", compression="infer", encoding="utf-8") as file:
+    ...     file.read().split()
+    ['city,visits']
+    >>> with fs.open("bucket/data.bin", "wb", size=6, metadata={"owner": "me"}) as file:
+    ...     file.write(b"abcdef")
+    6
+    >>> with fs.open("bucket/data.bin") as file:
+    ...     file.seek(-2, 2), file.read()
+    (4, b'ef')
+    """
+    given = {name: value for name, value in locals().items() if name in _NAMED and value is not None}
+    block_size = self.config.default_block_size if block_size in (None, "default") else block_size
+    block_size = whole_or_none("block_size", block_size, 1)
+    binary = partial(AbstractFileSystem.open, self, cache_options=cache_options)
+    return _opened(binary, self._path(path), mode, block_size, compression, given | others)
+
+
+def open_binary(
+    self: Any,
+    path: str,
+    mode: str = "rb",
+    block_size: int | None = None,
+    autocommit: bool = True,
+    cache_options: dict[str, Any] | None = None,
+    size: int | None = None,
+    cache_type: str | None = None,
+    default_cache: str | None = None,
+    **attributes: Unpack[Attributes],
+) -> CosReader | CosWriter:
+    """Open a binary file: the method ``_open`` of the filesystems, which fsspec calls."""
+    # dask passes `default_cache` to count rows, but `ReadAhead` decides by the way a file is read
+    if mode == "rb":
+        refuse_for_reading(attributes)
+        cache_type = cache_type or self.config.default_cache_type
+        return CosReader(self, path, block_size, cache_type, cache_options, size)
+    return _open_writer(self, path, mode, block_size, size, autocommit, attributes)
+
+
+def _open_writer(
     fs: Any,
     path: str,
     mode: str,
@@ -65,7 +266,7 @@ def open_writer(
     if mode not in ("wb", "xb", "ab") or (mode == "ab" and not fs.capabilities.replaces_files):
         raise NotImplementedError(f"mode {mode!r} is not supported: {fs._no_update}")
     namespace, files = fs.runtime.namespace, fs.runtime.files
-    continued = _Continued(fs, path) if mode == "ab" else None
+    continued = Continued(fs, path) if mode == "ab" else None
     if continued is not None:
         attributes = {**continued.attributes(), **attributes}
         size = None if size is None else size + continued.size
@@ -79,93 +280,239 @@ def open_writer(
     return CosWriter(fs, path, mode, writer, autocommit, partial(namespace.note_change, path))
 
 
-class _Continued:
-    """The object that a file opened with ``ab`` continues, as it was at that moment; possibly none.
+def _opened(
+    binary: Callable[..., Any],
+    path: str,
+    mode: str,
+    block_size: int | None,
+    compression: str | None,
+    options: dict[str, Any],
+) -> Any:
+    """Open a file with the requested layers; `binary` takes path, mode, block size and further options."""
+    _check(mode, options.get("cache_type"))
+    if "size" in options:
+        options["size"] = whole_or_none("size", options["size"], 0)
+    text = "b" not in mode
+    text_options = {name: options.pop(name) for name in _OF_TEXT if name in options}
+    if text_options and not text:
+        raise TypeError(f"{', '.join(text_options)}: only files opened in text mode take this, not those of {mode!r}")
+    plain = mode.replace("t", "") + "b" if text else mode
+    # before the file is opened, which may cost requests
+    codec = get_compression(path, compression)
+    if "a" in mode and codec is not None and codec not in _CONTINUABLE:
+        raise NotImplementedError(
+            f"mode {mode!r} is not supported with compression {codec!r}: what follows the end of a compressed file is "
+            "read with gzip, bz2, xz and lzma only"
+        )
+    file = binary(path, plain, block_size, **options)
+    try:
+        return _layered(file, mode, codec, text_options if text else None)
+    except BaseException:
+        # for example, an unknown encoding
+        (file.close if "r" in mode else file.discard)()
+        raise
 
-    The services can only store whole objects, so the new object begins with a copy of the old one.
+
+def _layered(file: Any, mode: str, codec: str | None, text_options: dict[str, Any] | None) -> Any:
+    if codec is not None:
+        compress = compr[codec]
+        file = compress(file, mode="r") if "r" in mode else _CompressedWriter(partial(compress, mode="w"), file)
+    if text_options is not None:
+        file = io.TextIOWrapper(file, **text_options) if "r" in mode else _TextWriter(file, **text_options)
+    return file
+
+
+def _check(mode: object, caching: object) -> None:
+    plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
+    if plain not in _MODES:
+        raise ValueError(f"mode must be one of rb, wb, xb, ab, r, w, x and a, not {mode!r}")
+    if caching is not None and known_cache_type(caching) is None:
+        raise ValueError(f"cache_type must be parallel or one of fsspec's, not {caching!r}")
+
+
+class _TextWriter(io.TextIOWrapper):
+    """Text mode for writing; an exception in the ``with`` block discards the file."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.buffer.discard_after(kind)  # type: ignore[attr-defined]
+        else:
+            self.buffer.end_well()  # type: ignore[attr-defined]
+            self.close()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self.closed:
+            return
+        if self._finalizing:  # type: ignore[attr-defined]
+            # nobody can handle its errors, and newer versions of Python print them; the file below says what is lost
+            with suppress(Exception):
+                super().close()
+            return
+        try:
+            self.flush()
+        except BaseException:
+            # the base class would go on, and publish the file without the text that was pending
+            if not self.closed:
+                self.buffer.discard()  # type: ignore[attr-defined]
+            raise
+        super().close()
+        self.buffer.raise_failure()  # type: ignore[attr-defined]
+
+
+class _Sink(io.RawIOBase):
+    """Collects the output of a compressor; separate from the file, because a lost compressor writes its last bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Buffer, /) -> int:
+        self._pieces.append(bytes(data))
+        self._position += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def close(self) -> None:
+        """Do nothing: some compressors close their output."""
+
+    def take(self) -> bytes:
+        """Return the bytes written since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+class _CompressedWriter(io.BufferedIOBase):
+    """Compression for writing; an exception in the ``with`` block discards the file.
+
+    Parameters
+    ----------
+    compress : callable
+        Takes a binary file and returns one that compresses into it.
+    inner : CosWriter
+        The file that receives the compressed bytes.
     """
 
-    def __init__(self, fs: _Filesystem, path: str) -> None:
-        self._fs, self._path = fs, path
-        self.info = self._look()
-        if self.info is not None and self.info["type"] == "directory":
-            raise make_error(errno.EISDIR, "this is a directory: open a file in it", path)
-        self.size = 0 if self.info is None else int(self.info["size"])
-        if self.size > APPEND_LIMIT:
-            text = (
-                f"the object has {self.size} bytes, and at most {APPEND_LIMIT} can be continued, because all of them "
-                "are uploaded again: write another object beside it"
-            )
-            raise make_error(errno.EFBIG, text, path)
+    def __init__(self, compress: Callable[[io.RawIOBase], Any], inner: CosWriter) -> None:
+        super().__init__()
+        self._inner, self._sink = inner, _Sink()
+        self._outer = compress(self._sink)
+        # with mode "ab" the text layer must see that this is not the beginning
+        self._start, self._count = inner.tell(), 0
+        # compressors are not thread-safe
+        self._lock = threading.RLock()
 
-    def _look(self) -> Info | None:
-        namespace = self._fs.runtime.namespace
-        namespace.cache.invalidate(self._path)
-        try:
-            return namespace.info(self._path)
-        except FileNotFoundError:
-            return None
+    def writable(self) -> bool:
+        """Return True; raise `ValueError` if the file is closed."""
+        self._refuse_closed()
+        return True
 
-    def attributes(self) -> dict[str, Any]:
-        """Return what is stored beside the content, without values that are the service's defaults."""
-        if self.info is None:
-            return {}
-        return without_defaults(self._fs.attributes(self._path))
+    def seekable(self) -> bool:
+        """Return whether nothing has been written: a text layer writes its byte order mark only to such files.
 
-    def copy_to(self, writer: ObjectWriter) -> None:
-        """Write the bytes of the object, and keep all that follows in the spool."""
-        digest = _sha1()
-        try:
-            writer.seek(0)
-            for data in self._content():
-                writer.write(memoryview(data))
-                digest.update(data)
-        except BaseException:
-            writer.abort()
-            raise
-        self._copied = digest.hexdigest()
-
-    def _content(self) -> Iterator[bytes]:
-        if self.size:
-            with CosReader(self._fs, self._path) as reader:
-                while data := reader.read(4 * MIB):
-                    yield data
-
-    @contextmanager
-    def replacing(self) -> Iterator[None]:
-        """Let a block replace the object, but no other than the one that was read.
-
-        Raises
-        ------
-        OSError
-            ESTALE: the object was changed or removed. One that was created is refused by the service.
+        `seek` is not supported.
         """
-        config = self._fs.runtime.client.config
-        # other files of this process may continue the same object
-        with _locks.get((config.api_root, config.appid, self._path), threading.RLock):
-            self._check_unchanged()
-            yield
+        return self.writable() and self._count == 0
 
-    def _check_unchanged(self) -> None:
-        if self.info is None:
+    def tell(self) -> int:
+        """Return the number of uncompressed bytes written, and of the bytes of the object that is continued."""
+        self._refuse_closed()
+        return self._start + self._count
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise closed_error(self._inner.path)
+
+    def write(self, data: Buffer, /) -> int:
+        """Write bytes and return their number."""
+        with memoryview(data) as view:
+            if self._inner.is_lost or self._inner.is_of_parent:
+                # without the lock, which a thread of the parent may have held
+                return self._inner.write(view)
+            return self._write(view)
+
+    def _write(self, view: memoryview) -> int:
+        with self._lock:
+            data = flat(view)
+            for start in range(0, len(data), _COMPRESSION_BLOCK):
+                self._outer.write(data[start : start + _COMPRESSION_BLOCK])
+                self._inner.write(self._sink.take())
+            self._count += view.nbytes
+            return view.nbytes
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self.closed:
             return
-        now = self._look()
-        if now is None or fingerprint_of(now) != fingerprint_of(self.info) or not self._is_same(now):
-            text = (
-                "the object was changed or removed after it was opened to append to it: nothing is published, so that "
-                "the change is not lost; open it again"
-            )
-            raise make_error(errno.ESTALE, text, self._path)
+        if self._inner.is_lost or self._inner.is_of_parent:
+            super().close()
+            self._inner.close()
+            return
+        with self._lock:
+            self._close()
 
-    def _is_same(self, now: Info) -> bool:
-        """Return whether the content is that which was copied; where the service reports no SHA-1, it is read again."""
-        if now.get("sha") is not None:
-            return True
-        digest = _sha1()
-        for data in self._content():
-            digest.update(data)
-        return digest.hexdigest() == self._copied
+    def _close(self) -> None:
+        if self.closed:
+            # another thread was faster
+            self.raise_failure()
+            return
+        try:
+            self._outer.close()
+            self._inner.write(self._sink.take())
+            self._inner.close()
+        except BaseException:
+            self._inner.discard()
+            raise
+        finally:
+            super().close()
+
+    def raise_failure(self) -> None:
+        """See `CosWriter.raise_failure`."""
+        self._inner.raise_failure()
+
+    def discard(self) -> None:
+        """Close the file without publishing anything."""
+        self._inner.discard()
+        _end(self._outer)
+        super().close()
+
+    def discard_after(self, kind: type[BaseException]) -> None:
+        """See `CosWriter.discard_after`."""
+        self._inner.discard_after(kind)
+        _end(self._outer)
+        super().close()
+
+    def end_well(self) -> None:
+        """See `CosWriter.end_well`."""
+        self._inner.end_well()
+
+    def _dealloc_warn(self, source: object = None) -> None:
+        if getattr(self, "_inner", None) is not None and not self.closed:
+            self._inner._dealloc_warn(self)
+            run_in_background(partial(_end, self._outer))
+
+    def __del__(self) -> None:
+        self._dealloc_warn()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard_after(kind)
+        else:
+            self.end_well()
+            self.close()
 
 
-def _sha1() -> hashlib._Hash:
-    return hashlib.sha1(usedforsecurity=False)
+def _end(compressor: Any) -> None:
+    """Close a compressor whose output is not wanted: `zipfile` complains to the user about one that is still open."""
+    with suppress(Exception):
+        compressor.close()

@@ -49,7 +49,7 @@ WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
 SHARED = {"bulk", "files", "rearranging", "removing", "runtime", "stored_attributes", *NAMESPACE}
-FILES = {"reader", "writer", "opening", "layers", "transactions", "display", "identity", *SHARED}
+FILES = {"reader", "writer", "appending", "opening", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
     "codes": set(),
@@ -85,8 +85,8 @@ MAY_IMPORT = {
     "runtime": {"files", *NAMESPACE},
     "reader": SHARED,
     "writer": SHARED,
-    "opening": {"reader", "writer", *SHARED},
-    "layers": {"opening", "reader", "writer", *SHARED},
+    "appending": {"reader", *SHARED},
+    "opening": {"appending", "reader", "writer", *SHARED},
     "transactions": {"arguments", "writer"},
     "display": LEAVES,
     "identity": LEAVES,

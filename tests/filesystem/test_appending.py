@@ -13,7 +13,7 @@ from itertools import chain
 
 import pytest
 
-from cosv4fs import CosV4FileSystem, opening
+from cosv4fs import CosV4FileSystem, appending
 from cosv4fs.emulator import Dialect
 from tests.filesystem.conftest import unfinished
 from tests.support import elsewhere
@@ -174,7 +174,7 @@ def test_a_failure_leaves_the_old_object(small_fs, second):
 
 def test_what_cannot_be_continued(small_fs, emulator, monkeypatch, downloads):
     small_fs.pipe_file(PATH, b"12345")
-    monkeypatch.setattr(opening, "APPEND_LIMIT", 4)
+    monkeypatch.setattr(appending, "APPEND_LIMIT", 4)
     emulator.clear_requests()
     with pytest.raises(OSError, match=r"5 bytes, and at most 4.*another object") as caught:
         small_fs.open(PATH, "ab")
