@@ -28,6 +28,9 @@ from cosv4fs.migrate.trees import scan
 BLOCK = 4 * 1024 * 1024
 """Bytes per read."""
 
+_AHEAD = 16 * 1024 * 1024
+"""Bytes that are read ahead of a large file: more than a part for S3, so that sending it overlaps with reading."""
+
 _DESCRIPTORS = Path("/dev/fd")
 """Where open files have paths, also those without a name on the disk."""
 
@@ -314,13 +317,20 @@ def _open_file(location: Location) -> Any:
     """Open a file for reading."""
     if location.is_local and _is_pipe(location.path):
         return open(location.path, "rb")  # noqa: PTH123 - fsspec's local files need a size
-    reader = location.fs.open(location.path, "rb", **opening(location))
+    reader = location.fs.open(location.path, "rb", **_reading(location))
     if (getattr(reader, "details", None) or {}).get("type") != "directory":
         return reader
     # the cache of s3fs knows a path that is both a file and a directory as one of them, with its size
     reader.close()
     location.fs.invalidate_cache(location.path)
-    return location.fs.open(location.path, "rb", **opening(location))
+    return location.fs.open(location.path, "rb", **_reading(location))
+
+
+def _reading(location: Location) -> dict[str, Any]:
+    """Return keywords that bound what a file that is read has in memory: several are read at once."""
+    if location.capabilities.container:
+        return {"cache_options": {"most": max(1, _AHEAD // location.fs.blocksize)}}
+    return opening(location)
 
 
 def receive(

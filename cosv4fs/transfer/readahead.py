@@ -58,6 +58,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         Offset where reading begins, in bytes.
     read_hash : ReadHash, optional
         Takes what is read of objects with several ranges.
+    most : int, optional
+        Ranges that are fetched ahead at most; by default the threads of the pool.
     """
 
     name = "parallel"
@@ -71,8 +73,10 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         pool: Pool,
         position: int = 0,
         read_hash: ReadHash | None = None,
+        most: int | None = None,
     ) -> None:
         super().__init__(blocksize, fetch, size)
+        self._most = min(pool.most, most or pool.most)
         self._hash = read_hash
         self._fill = fill
         self._pool, self._buffers = pool, pool.buffers
@@ -114,7 +118,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         is_covered = self._cover(start, stop, sequential)
         if sequential:
             # whoever asks for so much at once reads on
-            self._window = self._pool.most if stop - start >= _BULK else min(self._pool.most, self._window * 2)
+            self._window = self._most if stop - start >= _BULK else min(self._most, self._window * 2)
             if is_covered:
                 self._fetch_ahead(stop)
         else:

@@ -58,6 +58,23 @@ def test_a_missing_source_leaves_the_target_alone(location, source, target):
     assert new.fs.cat_file(new.path) == b"before"
 
 
+def test_little_of_a_large_file_is_in_memory(location, fs, monkeypatch):
+    """Several files are copied at once, and each reads ahead."""
+    old, opened, held = location("cosv4", "old"), [], []
+    old.fs.pipe_file(old.path, content(60 * MIB, seed=1))
+    monkeypatch.setattr(
+        fs, "open", lambda *given, **more: opened.append(type(fs).open(fs, *given, **more)) or opened[-1]
+    )
+
+    class Watching(Callback):
+        def relative_update(self, inc=1):
+            held.append(sum(each.stop - each.start for each in opened[0].cache._ranges))
+
+    stream(old, location("memory", "new"), Watching())
+    # what is read at the moment counts, too
+    assert 4 * MIB < max(held) <= 20 * MIB
+
+
 class Editor(Callback):
     """Edits a local file when the first bytes of it were copied; size and beginning stay."""
 

@@ -89,6 +89,14 @@ def test_a_large_read_opens_the_whole_window_and_small_ones_do_by_and_by(monkeyp
     assert large.held() == POOL.most * BLOCK
 
 
+def test_the_window_can_be_smaller_than_the_pool(monkeypatch):
+    monkeypatch.setattr(readahead, "_BULK", 50)
+    remote = Remote(pool=Pool(4, "test"))
+    cache = ReadAhead(BLOCK, remote.fetch, remote.fill, len(DATA), Pool(4, "test"), most=2)
+    cache._fetch(0, 50)
+    assert [each.start for each in cache._ranges] == [0, BLOCK]
+
+
 def test_reading_may_begin_anywhere():
     remote = Remote()
     cache = ReadAhead(BLOCK, remote.fetch, remote.fill, len(DATA), POOL, position=BLOCK)
