@@ -16,7 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from cosv4fs.collisions import PathPair
 from cosv4fs.concurrency import Pool
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
 Step = Callable[[int], None]
+"""Takes a number of bytes: those transferred since its last call; for ``set_size``, those of the file."""
+
 FileSize = tuple[str, "int | None"]
 """The path of a file, and its size in bytes; None if unknown."""
 

@@ -20,7 +20,7 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
-from cosv4fs.handling import caller_level, concerns_caller, handled_exceptions, leaves_block
+from cosv4fs.handled_exceptions import caller_level, concerns_caller, handled_exceptions, leaves_block
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
@@ -47,7 +47,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
     `RuntimeWarning` then names it. The same holds if it is closed while an exception is being handled, because that is
     how ``with fsspec.open(…)``, pandas and pyarrow close files after a failure. Exceptions that do not count are those
     that were being handled when the file was opened, and those of a caller that only resumes the generator in which
-    the file is closed (see `cosv4fs.handling`). A ``with`` block of the file itself that ends well always publishes.
+    the file is closed (see `cosv4fs.handled_exceptions`). A ``with`` block of the file itself that ends well always
+    publishes.
 
     Parameters
     ----------

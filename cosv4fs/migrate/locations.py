@@ -22,7 +22,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
 from cosv4fs.localnames import are_possible, slashed
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 from cosv4fs.protocols import Capabilities
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "obs", "r2", "oci"})

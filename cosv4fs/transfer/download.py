@@ -24,6 +24,7 @@ from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.concurrency.buffers import Buffers
 from cosv4fs.errors import make_error
 from cosv4fs.localfiles import replacing
+from cosv4fs.progress import Step
 from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.plan import ranges
 from cosv4fs.transfer.readahead import ReadAhead
@@ -33,7 +34,6 @@ from cosv4fs.transfer.versions import VersionGuard, check_content
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-_Progress = Callable[[int], None]
 
 _SMALLEST_RANGE = 1024 * 1024
 """Ranges below this many bytes cost more in requests than they gain by being parallel."""
@@ -72,8 +72,8 @@ class Download:
         path: str,
         version: Version | None = None,
         sha: str | None = None,
-        set_size: _Progress | None = None,
-        progress: _Progress | None = None,
+        set_size: Step | None = None,
+        progress: Step | None = None,
         *,
         accepts_newer: bool = True,
     ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from copy import copy
 from functools import partial
@@ -20,6 +19,7 @@ from cosv4fs.api.request import Content
 from cosv4fs.concurrency import Pool, TaskGroup, cancellation
 from cosv4fs.errors import CosError, CosFileNotFoundError, CosUploadSessionError
 from cosv4fs.options import MIB
+from cosv4fs.progress import Step
 from cosv4fs.transfer.connecting import start_connecting
 from cosv4fs.transfer.hashing import ContentHash
 from cosv4fs.transfer.journal import JournalEntry, Record
@@ -29,7 +29,6 @@ from cosv4fs.transfer.target import Target
 
 _log = logging.getLogger("cosv4fs")
 
-Progress = Callable[[int], None]
 
 _RECOVERIES = 2
 """How often an upload is recovered: a refused session is continued in order; content that was lost, or stored
@@ -141,7 +140,7 @@ class Upload(ABC):
     def abort(self) -> None:
         """Remove the unfinished upload. A complete object at the target is never touched."""
 
-    def send_source(self, source: Source, progress: Progress | None = None, entry: JournalEntry | None = None) -> None:
+    def send_source(self, source: Source, progress: Step | None = None, entry: JournalEntry | None = None) -> None:
         """Open the upload, send the whole content, and finish it.
 
         On failure nothing is left behind, unless a later process can continue: then the unfinished upload stays,
@@ -276,7 +275,7 @@ def is_gone(error: CosError) -> bool:
 class _Counter:
     """Reports bytes that were sent; when they are sent again, only those beyond what was reported before."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Step | None) -> None:
         self._progress = progress
         self._lock = threading.Lock()
         self._sent = self._reported = 0
@@ -312,7 +311,7 @@ class Uploader:
         self,
         target: Target,
         source: Source,
-        progress: Progress | None = None,
+        progress: Step | None = None,
         entry: JournalEntry | None = None,
         piece_size: int | None = None,
     ) -> Upload:

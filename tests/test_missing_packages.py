@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosv4fs.missing import missing_package
+from cosv4fs.missing_packages import missing_package
 
 
 def test_the_module_that_failed_and_all_others_that_are_missing_are_in_one_command():
