@@ -68,6 +68,7 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
         "no forks": [
             "filesystem/test_exceptions.py::test_a_program_that_closes_its_files_says_nothing",
             "filesystem/test_identity.py::test_a_forked_child_leaves_the_parents_upload_alone",
+            "filesystem/test_lifetimes.py::test_a_child_needs_none_of_its_parents_locks_and_threads",
             "emulator/test_persistence.py::test_a_forked_child_keeps_no_service_from_starting_again",
             "transfer/test_connecting.py::test_a_forked_child_has_none_of_them",
         ],
@@ -82,7 +83,10 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
             "emulator/test_faults.py::test_log",
             "transfer/test_sources.py::TestFile::test_may_change_unnoticed_right_after_it_was_written",
         ],
-        "another error for directories that are opened": ["transfer/test_sources.py::TestFile::test_missing"],
+        "another error for directories that are opened": [
+            "filesystem/test_like_others.py::test_reading",
+            "transfer/test_sources.py::TestFile::test_missing",
+        ],
     },
     "macos": {
         "none of the functions that the test replaces": [
