@@ -54,7 +54,7 @@ def test_new_content_is_sent(instant, second, emulator, tmp_path):
         second.rm(f"{BUCKET}/{number}")
     instant.pipe_file(f"{BUCKET}/a", CONTENT)
     emulator.clear_requests()
-    instant.pipe_file(f"{BUCKET}/b", CONTENT[:-1] + b"?")
+    instant.pipe_file(f"{BUCKET}/b", CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     assert emulator.count()["upload_slice_data"] == 4
 
 
