@@ -1,4 +1,4 @@
-"""Local COS services: the JSON API v4 of a bucket, and the write-once coffers of CDCS, each served from a folder.
+"""Local services: buckets by the JSON APIs v4 and v3, and write-once coffers by CDCS, each served from a folder.
 
 They are written from the protocols' specifications and share no encoder, parser or signer with the clients, so that the
 two can disagree and a test can see it.

@@ -40,6 +40,7 @@ FIRST = (
     *("CosV4FileSystem", "CosV3FileSystem", "CofferFileSystem", "CosError"),
     *("CosV4Client", "CosV3Client", "CofferClient", "CosClient", "Client"),
     *("Emulator", "CofferEmulator", "Dialect", "CofferDialect", "Faults", "Fault", "ALL", "COFFER", "Action"),
+    *("cosv4_emulator", "cosv4_emulator_options", "cosv4_storage_options"),
     *("Attributes", "WriteKeywords", "migrate", "Selection"),
 )
 """The names that begin the pages of their modules; the others follow in alphabetical order."""

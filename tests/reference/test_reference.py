@@ -51,13 +51,10 @@ def test_the_pages_are_part_of_it(reference):
 
 
 def test_pages_begin_with_what_readers_look_for(reference):
-    for name, first in [
-        ("cosv4fs", "CosV4FileSystem"),
-        ("cosv4fs/emulator", "Emulator"),
-        ("cosv4fs/errors", "CosError"),
-    ]:
-        page = text(reference[0], f"{name}.html")
-        assert re.search(r'<section id="(\w+)">', page)[1] == first
+    firsts = {"cosv4fs": "CosV4FileSystem", "cosv4fs/emulator": "Emulator", "cosv4fs/errors": "CosError"}
+    found = {name: re.search(r'<section id="(\w+)">', text(reference[0], f"{name}.html"))[1] for name in firsts}
+    assert found == firsts
+    assert {*site.FIRST} <= {name for module in reference[1].values() for name in module.members}
 
 
 def test_no_value_is_that_of_one_build(reference):
