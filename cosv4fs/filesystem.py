@@ -132,6 +132,13 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return description(self, secrets=include_password)
 
+    def _path(self, path: str | os.PathLike[str], refresh: bool = False) -> str:
+        """Return one path without its protocol; with `refresh`, invalidate what is cached for it."""
+        stripped: str = self._strip_protocol(path_text(path))
+        if refresh:
+            self.namespace.cache.invalidate(stripped or None)
+        return stripped
+
     # -- listing ---------------------------------------------------------------------------------------------------
 
     def info(self, path: str, refresh: bool = False) -> Info:
@@ -156,13 +163,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             Nothing exists at the path; an unfinished upload does not count. With ``anon=True`` only files are found.
         """
         return self.namespace.info(self._path(path, refresh))
-
-    def _path(self, path: str | os.PathLike[str], refresh: bool = False) -> str:
-        """Return one path without its protocol; with `refresh`, invalidate what is cached for it."""
-        stripped: str = self._strip_protocol(path_text(path))
-        if refresh:
-            self.namespace.cache.invalidate(stripped or None)
-        return stripped
 
     def exists(self, path: str, refresh: bool = False) -> bool:
         """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import queue
 import random
 import re
 import socket
@@ -15,6 +16,7 @@ import pytest
 from cosv4fs.api import CofferClient, CosV4Client
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.config import resolve
 from cosv4fs.emulator import CofferDialect, CofferEmulator, Dialect, Emulator, faults
 from cosv4fs.emulator.call import ObjectPath
@@ -376,6 +378,14 @@ def taken(protocol, options):
     [spec] = (spec for spec in (V4, V3, CDCS) if spec.name == protocol)
     refused = {option.name for option in OPTIONS} - {option.name for option in options_of(spec)}
     return {name: value for name, value in options.items() if name not in refused}
+
+
+def wait_for_background():
+    """Wait until everything handed to `run_in_background` so far has been done."""
+    start_background()
+    done = queue.SimpleQueue()
+    run_in_background(lambda: done.put(None))
+    done.get()
 
 
 def in_threads(count, work):

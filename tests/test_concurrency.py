@@ -9,9 +9,9 @@ import pytest
 from cosv4fs.concurrency import Buffers, Pool, Task, TaskGroup, cancellation
 from cosv4fs.concurrency import pool as pools
 from cosv4fs.concurrency import threads as pool_threads
-from cosv4fs.concurrency.background import run_in_background, start_background, wait_for_background
+from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.concurrency.limits import Window
-from tests.support import MIB
+from tests.support import MIB, wait_for_background
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ OnFailure: TypeAlias = "Callable[[AttemptError, int, float], None]"
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
-"""Seconds: what a service costs at most after it has come back."""
+"""Seconds: the longest pause, and so what an outage costs at most beyond its end."""
 
 _LONGEST_BACK_OFF = 20.0
 """Seconds, where the service asks for fewer requests."""

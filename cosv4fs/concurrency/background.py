@@ -58,11 +58,3 @@ def start_background() -> None:
 def run_in_background(action: Callable[[], object]) -> None:
     """Have the background thread call `action`. Safe to call from ``__del__``."""
     _background().queue.put(action)
-
-
-def wait_for_background() -> None:
-    """Wait until everything handed to `run_in_background` so far has been done."""
-    start_background()
-    done: queue.SimpleQueue[None] = queue.SimpleQueue()
-    run_in_background(lambda: done.put(None))
-    done.get()

@@ -36,6 +36,8 @@ LARGEST_BODY = 24 * 1024 * 1024
 """The largest body in bytes: the largest upload and room for its form."""
 
 _LONGEST_HEAD = 65536
+"""Bytes of the head of a request, and of its first line; longer ones are refused."""
+
 _LARGEST_DRAINED = 256 * 1024 * 1024
 """Bytes of a refused body that are read, so that the client, still sending, gets to read the reply."""
 
@@ -43,24 +45,32 @@ SMALL_BODY = 16 * 1024
 """Bytes of a body that are read before its signature is checked; every connection has room for them."""
 
 _BLOCK = 1 << 20
+"""Bytes of a body that are read at once if it may be larger than memory."""
+
 _GRAIN = 65536
+"""Sizes of buffers are multiples of so many bytes, so that a buffer fits other bodies, too."""
+
 _INLINE = 65536
+"""Bytes of a file up to which it is sent in one piece with the head, and not by the system."""
+
 _FLUSH_TIMEOUT = 5.0
 """Seconds that a reset waits until the client has received what was sent."""
 _DRAIN_TIMEOUT = 2.0
 """Seconds that a refused client may still send before its connection is closed."""
 _DRAWS = 100
 """How often another free port is drawn when it was an earlier service's."""
-_earlier_ports: set[int] = set()
-"""Ports that services of this process had."""
 _IDLE_TIMEOUT = 600.0
 """Seconds after which the connection of a silent client is closed."""
+
+_earlier_ports: set[int] = set()
+"""Ports that services of this process had; it grows with each."""
 
 
 class _Buffers:
     """Memory for the bodies of requests: bounded for a whole server, and reused, as fresh memory costs page faults.
 
-    At most `most` bytes are lent at once, and `kept` bytes of returned buffers are kept for the next ones.
+    At most `most` bytes are lent at once, and `kept` bytes of returned buffers are kept for the next ones. The client
+    has the like in `cosv4fs.concurrency.buffers`, with which the local service shares nothing on purpose.
     """
 
     def __init__(self, most: int, kept: int) -> None:
@@ -379,7 +389,7 @@ class Connection(StreamRequestHandler):
     def drain(self) -> None:
         """Read and drop for a short time what a refused client still sends: a reset could take the reply from it."""
         end = time.monotonic() + _DRAIN_TIMEOUT
-        room = bytearray(_INLINE)
+        room = bytearray(_GRAIN)
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
             set_receive_timeout(self.socket, _DRAIN_TIMEOUT)

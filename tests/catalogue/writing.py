@@ -12,9 +12,9 @@ import fsspec
 from fsspec.callbacks import Callback
 
 from cosv4fs.attributes import ATTRIBUTES
-from cosv4fs.concurrency.background import wait_for_background
 from tests.catalogue.operations import CONFLICT, NOT_FOUND, REPLACING, Draws, Effect, Place, View, operation, pick
 from tests.catalogue.state import EMPTY, Change, Content, clashes
+from tests.support import wait_for_background
 
 KIB = 1024
 PIECE = 200 * KIB

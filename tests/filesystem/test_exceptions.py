@@ -14,7 +14,7 @@ import fsspec
 import fsspec.core
 import pytest
 
-from cosv4fs.concurrency.background import wait_for_background
+from tests.support import wait_for_background
 
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import HttpError
 from tests.filesystem.conftest import EVERY
+from tests.support import wait_for_background
 
 BUCKET = "test-1250000000"
 PATH = f"{BUCKET}/dir/object"

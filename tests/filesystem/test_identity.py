@@ -14,9 +14,9 @@ import pytest
 from fsspec.config import conf
 
 from cosv4fs import CofferFileSystem, CosV3FileSystem, CosV4FileSystem, MissingCredentialsError
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import CofferDialect, Dialect, Emulator
 from tests.consumers.registry import Tool
+from tests.support import wait_for_background
 
 pd = Tool("pandas")
 pq = Tool("pyarrow.parquet")

@@ -13,10 +13,9 @@ import pytest
 from fsspec.caching import caches
 
 from cosv4fs.concurrency import cancellation
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator.faults import Refuse, Stall
 from tests.filesystem.programs import Program
-from tests.support import MIB
+from tests.support import MIB, wait_for_background
 
 pytestmark = pytest.mark.usefixtures("few_objects")
 

@@ -11,9 +11,9 @@ import fsspec
 import fsspec.core
 import pytest
 
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Dialect
 from tests.filesystem.conftest import EVERY, unfinished
+from tests.support import wait_for_background
 
 BUCKET = "test-1250000000"
 PROTOCOLS = ("cosv4", "cosv3")

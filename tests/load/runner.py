@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cosv4fs import CosV4FileSystem
-from cosv4fs.concurrency.background import wait_for_background
 from tests.catalogue import Content
 from tests.load.client import BUCKETS, CONFIGURATIONS, LARGEST, MOST_BYTES, SHARED, Client, filesystem
 from tests.load.complaints import Complaints
@@ -33,6 +32,7 @@ from tests.load.sampling import (
 )
 from tests.load.verify import verified_elsewhere
 from tests.processes import EmulatorCommand
+from tests.support import wait_for_background
 
 MIB = 1024 * 1024
 _SHARED_SIZES = (0, 1, 1000, 65536, 300_000, 512 * 1024 + 1, 2 * MIB, 5 * MIB + 7)

@@ -6,11 +6,10 @@ import stat
 
 import pytest
 
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.emulator import Emulator, faults
 from cosv4fs.transfer.journal import Journal, JournalEntry, Record
 from tests.security.conftest import BUCKET
-from tests.support import MIB, content
+from tests.support import MIB, content, wait_for_background
 
 SIZE = 2 * MIB
 

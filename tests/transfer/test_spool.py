@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.concurrency import Pool, Task
-from cosv4fs.concurrency.background import wait_for_background
 from cosv4fs.transfer.pieces import FilePiece, MemoryPiece
 from cosv4fs.transfer.spool import Spool
 from cosv4fs.transfer.temporary import TemporaryFile
-from tests.support import KIB, MIB, content
+from tests.support import KIB, MIB, content, wait_for_background
 
 DATA = content(100 * KIB)
 POOL = Pool(3, "test-spool")
