@@ -3,6 +3,11 @@
 `urllib3` opens them: it knows proxies, tunnels and TLS. What happens on them is here, because a small request would
 cost more than twice as much with the general ways of `urllib3` and `http.client`: a head is sent in one system call,
 together with a small body, and the head of a reply is read without the parser for e-mail.
+
+That needs names that neither package documents; ``tests/api/test_connections.py`` tells a version that lacks one. Of
+`http.client.HTTPResponse`: ``_read_status``, ``_check_close``, ``_method``, ``chunk_left``, and
+``_read_next_chunk_size``, which is overridden. Of the pools of `urllib3`: ``QueueCls``, ``ConnectionCls``, ``pool``,
+``_new_conn``, ``_put_conn``, ``_prepare_proxy`` and ``_validate_conn``; of its connections, ``has_connected_to_proxy``.
 """
 
 from __future__ import annotations

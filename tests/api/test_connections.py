@@ -1,6 +1,7 @@
 """A connection serves the next request only when the reply before was read to its end: nothing of it comes later."""
 
 import contextlib
+import http.client
 import json
 import re
 import socket
@@ -8,6 +9,7 @@ import threading
 import time
 
 import pytest
+import urllib3
 
 from cosv4fs.api import CofferClient
 from cosv4fs.api.request import Request
@@ -429,3 +431,14 @@ class TestCoffers:
             client.head("b", "/x")
         assert fetch(client) == DATA
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("pool_class", [urllib3.HTTPConnectionPool, urllib3.HTTPSConnectionPool])
+def test_names_that_no_package_documents(pool_class):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, http.client.HTTPResponse(ours) as reply, pool_class("localhost") as pool:
+        of_replies = {"_read_status", "_check_close", "_method", "chunk_left", "_read_next_chunk_size"}
+        of_pools = {"QueueCls", "ConnectionCls", "pool", "_new_conn", "_put_conn", "_prepare_proxy", "_validate_conn"}
+        missing = [name for name in of_replies if not hasattr(reply, name)]
+        assert missing + [name for name in of_pools if not hasattr(pool, name)] == []
+        assert hasattr(pool._new_conn(), "has_connected_to_proxy")
