@@ -1,4 +1,4 @@
-"""Find out early whether S3 can be used: `check_access`.
+"""Find out early whether S3 can be used, `check_access`, and later whether credentials still are: `is_refused`.
 
 s3fs repeats requests for a long time if nothing answers, and reports missing credentials and refused access as missing
 files, or without the URL.
@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.forking import PerProcess
+from cosv4fs.migrate.infos import fresh_info
 from cosv4fs.migrate.locations import S3, Location
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 20
@@ -61,6 +62,27 @@ def check_access(location: Location, *, must_exist: bool = False) -> None:
             raise failure from error
         return
     _reached().setdefault(location.fs, set()).add(bucket)
+
+
+def is_refused(location: Location) -> bool:
+    """Return whether access to a directory is refused now, whatever caches say; at most two requests.
+
+    False for filesystems that other threads may be using and that are not thread-safe.
+    """
+    if not (location.fs.async_impl or location.capabilities.is_thread_safe):
+        return False
+    try:
+        if S3 & location.protocols and hasattr(location.fs, "call_s3"):
+            bucket, _, key = location.path.partition("/")
+            # replies to HEAD do not say why
+            location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+        else:
+            fresh_info(location)
+    except PermissionError:
+        return True
+    except Exception:  # noqa: BLE001 - of any kind; it does not prove a refusal
+        return False
+    return False
 
 
 def _impatient(fs: AbstractFileSystem) -> Any:

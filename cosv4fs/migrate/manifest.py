@@ -117,6 +117,8 @@ class Outcome:
     """Why it was copied, or is to be: see `NEW`."""
     seconds: float = 0.0
     """How long it took to copy."""
+    is_refused: bool = False
+    """Whether it failed because access was denied."""
 
 
 class Manifest:

@@ -18,7 +18,7 @@ from typing import Any
 from cosv4fs.concurrency import Pool
 from cosv4fs.localnames import ignores_case
 from cosv4fs.migrate import cluster
-from cosv4fs.migrate.access import check_access
+from cosv4fs.migrate.access import check_access, is_refused
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
@@ -40,6 +40,9 @@ _MAX_FAILURES = 1000
 
 _MAX_BATCH = 32
 """Small files of which the beginning and the outcome are recorded together."""
+
+_MAX_REFUSALS = 100
+"""Files in a row to which access is denied, after which a run ends if the directory is refused, too."""
 
 _RECORD_EVERY = 1.0
 """Seconds after which the outcomes of a batch are recorded before its end."""
@@ -128,7 +131,8 @@ def migrate(
     ------
     OSError
         The source cannot be listed, a bucket is missing or out of reach, or `rows` cannot be written; EINVAL if
-        one directory is inside the other; `BlockingIOError` if another run is using the manifest.
+        one directory is inside the other; `BlockingIOError` if another run is using the manifest; `PermissionError`
+        if access is denied to the directories, also later, when credentials have expired.
     ValueError
         The manifest belongs to another migration, a content type is invalid, or a dry run is to use a cluster.
     NotImplementedError
@@ -161,17 +165,23 @@ def migrate(
         verified_before = kept.get(VERIFIED, 0)
         count, size = book.work(*states)
         watcher.planned(count, size)
-        recorder, queue = _Recorder(book, watcher), book.files(*states)
-        if scheduler is None:
-            migrator = FileMigrator(
-                origin, destination, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin
-            )
-            act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
-            _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
-        else:
-            urls = _absolute(origin, source), _absolute(destination, target)
-            settings = BatchSettings(*urls, dict(options or {}), verify, overwrite, metadata)
-            cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder)
+        recorder, queue = _Recorder(book, watcher, (origin, destination)), book.files(*states)
+        try:
+            if scheduler is None:
+                migrator = FileMigrator(
+                    origin, destination, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin
+                )
+                act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
+                _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
+            else:
+                urls = _absolute(origin, source), _absolute(destination, target)
+                settings = BatchSettings(*urls, dict(options or {}), verify, overwrite, metadata)
+                cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder)
+        except PermissionError:
+            # the credentials have expired: what was tried is of interest
+            if rows is not None:
+                write_rows(book.rows(), Path(rows))
+            raise
         folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
         if rows is not None:
             write_rows(book.rows(), Path(rows))
@@ -260,8 +270,9 @@ def _file(entry: Entry) -> File:
 class _Recorder:
     """Records outcomes in the manifest, counts them and informs the watcher; thread-safe."""
 
-    def __init__(self, book: Manifest, watcher: Watcher) -> None:
-        self._book, self._watcher = book, watcher
+    def __init__(self, book: Manifest, watcher: Watcher, sides: Iterable[Location]) -> None:
+        self._book, self._watcher, self._sides = book, watcher, sides
+        self._refusals = 0
         self._mutex = threading.Lock()
         self._reasons: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._copied = self._copied_bytes = self._found = 0
@@ -272,13 +283,43 @@ class _Recorder:
         return {"copied": self._copied, "copied_bytes": self._copied_bytes, "found": self._found, "reasons": reasons}
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
-        """Record the outcomes of files; see `Manifest.record`."""
+        """Record the outcomes of files; see `Manifest.record`.
+
+        Raises
+        ------
+        PermissionError
+            The credentials are no longer accepted.
+        """
         outcomes = list(outcomes)
         self._book.record(outcomes, begun=begun)
+        must_check = False
         for outcome in outcomes:
             with self._mutex:
                 self._count(outcome)
+                must_check |= self._has_many_refusals(outcome)
             self._watcher.done(outcome)
+        if must_check:
+            self._check_credentials()
+
+    def _has_many_refusals(self, outcome: Outcome) -> bool:
+        """Return whether this is the last of many files in a row to which access was denied."""
+        if outcome.state != FAILED:
+            self._refusals = 0
+        self._refusals += outcome.is_refused
+        if self._refusals < _MAX_REFUSALS:
+            return False
+        self._refusals = 0
+        return True
+
+    def _check_credentials(self) -> None:
+        """Raise an error if the directory is refused, too: else these files alone may be forbidden."""
+        for side in self._sides:
+            if is_refused(side):
+                text = (
+                    f"access has been denied {_MAX_REFUSALS} times in a row: the credentials are no longer accepted, "
+                    "or have expired; renew them and repeat the command: what was copied is recorded"
+                )
+                raise PermissionError(errno.EACCES, text, side.url)
 
     def moved(self, size: int) -> None:
         """Report that `size` more bytes were copied, or found at the target."""

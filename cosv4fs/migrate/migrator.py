@@ -126,7 +126,8 @@ class FileMigrator:
                 raise
             # one file must not stop the others
             both = (tree.at(tree.prefix + file.path) for tree in (self._source, self._target))
-            return Outcome(file.path, FAILED, error=describe(error, *both), is_begun=is_begun)
+            refused = isinstance(error, PermissionError)
+            return Outcome(file.path, FAILED, error=describe(error, *both), is_begun=is_begun, is_refused=refused)
 
     def _examine(self, file: File, source: Location, target: Location, callback: Callback) -> Outcome:
         _check_name(target)

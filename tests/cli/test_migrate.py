@@ -216,3 +216,30 @@ def test_files_have_lines_if_they_are_wanted(run):
     _, _, err = run(before=["-v"])
     assert sorted(err.splitlines()) == ["copied a (1 B)", "copied b/c (2 B)"]
     assert run("--no-progress")[2] == ""
+
+
+@pytest.fixture
+def refusing(emulator):
+    """400 more files, of which access to all but the first 50 is denied; the faults."""
+    fs = fsspec.filesystem("cosv4", **emulator.storage_options)
+    fs.pipe({f"data/in/s/{number:03}": b"%d" % number for number in range(400)})
+    return emulator.faults.add(op="download", action=faults.Refuse(-289), nth=51, times=None)
+
+
+def test_a_migration_ends_when_its_credentials_are_no_longer_accepted(run, emulator, refusing, tmp_path):
+    emulator.faults.add(op="stat", action=faults.Refuse(-289), times=None, match=lambda _: refusing.hits > 0)
+    code, _, err = run("-j", "2", "--report", str(tmp_path / "rows"))
+    assert code == 4
+    assert "cosv4://data/in: access has been denied 100 times in a row: the credentials are no longer accepted" in err
+    assert 100 <= refusing.hits < 300
+    states = [json.loads(line)["state"] for line in (tmp_path / "rows").read_text().splitlines()]
+    # those in flight at the end have no outcome
+    assert (states.count("copied"), 100 <= states.count("failed") <= refusing.hits) == (50, True)
+    emulator.faults.clear()
+    code, out, _ = run()
+    assert (code, "copied 352" in out, "done before 50" in out) == (0, True, True)
+
+
+def test_files_that_are_forbidden_do_not_end_a_migration(run, refusing):
+    code, out, _ = run("-j", "2")
+    assert (code, refusing.hits, "failed 352" in out) == (1, 352, True)

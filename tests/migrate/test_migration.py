@@ -258,6 +258,24 @@ def test_parts_for_s3_are_few_enough_for_files_of_any_size(size):
     assert part == 8 * MIB or size > 10_000 * (part - 4 * MIB)
 
 
+def test_an_expired_token_of_s3_ends_a_migration(run, fs, s3_options, bucket):
+    fs.pipe({f"data/in/s/{number:03}": b"%d" % number for number in range(200)})
+    given = {"cosv4": fs.storage_options, "s3": s3_options | {"default_block_size": 6 * MIB}}
+    target = open_location(f"s3://{bucket}", given).fs
+    target.connect()
+    calls = []
+
+    def expire(event_name, **_):
+        calls.append(event_name)
+        if len(calls) > 60:
+            raise PermissionError("The provided token has expired.")
+
+    target.s3.meta.events.register("before-call.s3", expire)
+    with pytest.raises(PermissionError, match="no longer accepted") as caught:
+        run(f"s3://{bucket}/to", options=given, jobs=2)
+    assert caught.value.filename == f"s3://{bucket}/to"
+
+
 def test_names_that_s3_cannot_have_fail_alone(run, fs, bucket):
     fs.pipe_file("data/in/" + "/".join(["x" * 200] * 5) + "/" + "y" * 100, b"deep")
     report = run(f"s3://{bucket}")
