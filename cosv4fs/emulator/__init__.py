@@ -17,11 +17,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import faults
-    from .dialects import CofferDialect, Dialect
-    from .emulators import CofferEmulator, Emulator
-    from .errors import EmulatorError
-    from .log import RequestRecord
+    from cosv4fs.emulator import faults
+    from cosv4fs.emulator.dialects import CofferDialect, Dialect
+    from cosv4fs.emulator.emulators import CofferEmulator, Emulator
+    from cosv4fs.emulator.errors import EmulatorError
+    from cosv4fs.emulator.log import RequestRecord
 
 __all__ = ["CofferDialect", "CofferEmulator", "Dialect", "Emulator", "EmulatorError", "RequestRecord", "faults"]
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .dialects import CofferDialect, Dialect
-from .emulators import CofferEmulator, Emulator, Options
-from .errors import EmulatorError
-from .portability import ENDING_SIGNALS
-from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
+from cosv4fs.emulator.dialects import CofferDialect, Dialect
+from cosv4fs.emulator.emulators import CofferEmulator, Emulator, Options
+from cosv4fs.emulator.errors import EmulatorError
+from cosv4fs.emulator.portability import ENDING_SIGNALS
+from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .log import RequestRecord
+    from cosv4fs.emulator.log import RequestRecord
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m cosv4fs.emulator") -> int:

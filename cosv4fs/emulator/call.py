@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from .errors import ApiError
+    from cosv4fs.emulator.errors import ApiError
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _MOST_CONTAINERS = 100_000

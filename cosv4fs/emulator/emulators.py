@@ -15,24 +15,24 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
-from .cdcs.api import CofferApi
-from .cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
-from .cos.api import CosApi
-from .cos.service import BUCKETS
-from .dialects import CofferDialect, Dialect
-from .errors import ApiError, EmulatorError
-from .faults import Faults
-from .log import RequestLog, RequestRecord
-from .server import Server
-from .service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Account
-from .store import Store
+from cosv4fs.emulator.cdcs.api import CofferApi
+from cosv4fs.emulator.cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
+from cosv4fs.emulator.cos.api import CosApi
+from cosv4fs.emulator.cos.service import BUCKETS
+from cosv4fs.emulator.dialects import CofferDialect, Dialect
+from cosv4fs.emulator.errors import ApiError, EmulatorError
+from cosv4fs.emulator.faults import Faults
+from cosv4fs.emulator.log import RequestLog, RequestRecord
+from cosv4fs.emulator.server import Server
+from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Account
+from cosv4fs.emulator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Self, Unpack
 
-    from .service import Service
+    from cosv4fs.emulator.service import Service
 
 
 _F = TypeVar("_F", bound="Callable[..., None]")

@@ -16,9 +16,9 @@ from http import HTTPStatus
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, cast
 
-from .call import Head
-from .heads import BadHeadError, add_header, check_start, read_request_line
-from .portability import (
+from cosv4fs.emulator.call import Head
+from cosv4fs.emulator.heads import BadHeadError, add_header, check_start, read_request_line
+from cosv4fs.emulator.portability import (
     descriptor_limit,
     is_reset_when_closed,
     reset_when_closed,
@@ -26,7 +26,7 @@ from .portability import (
     set_receive_timeout,
     wait_until_sent,
 )
-from .replies import FileBody, Reply
+from cosv4fs.emulator.replies import FileBody, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .emulators import CofferEmulator, Emulator
+    from cosv4fs.emulator.emulators import CofferEmulator, Emulator
 
 __all__ = [
     "coffer_emulator",
@@ -39,7 +39,7 @@ def cosv4_emulator_options() -> dict[str, Any]:
 @pytest.fixture
 def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[str, Any]) -> Iterator[Emulator]:
     """Run an emulator of the test's own, with the bucket ``test-bucket``; see `cosv4_emulator_options`."""
-    from .emulators import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
+    from cosv4fs.emulator.emulators import Emulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     options = {"buckets": ("test-bucket",), **cosv4_emulator_options, **(getattr(request, "param", None) or {})}
     with Emulator(**options) as emulator:
@@ -63,7 +63,7 @@ def coffer_emulator(
     request: pytest.FixtureRequest, coffer_emulator_options: dict[str, Any]
 ) -> Iterator[CofferEmulator]:
     """Run a service of the test's own, with the coffer ``examplecoffer-1250000000``; see `coffer_emulator_options`."""
-    from .emulators import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
+    from cosv4fs.emulator.emulators import CofferEmulator  # noqa: PLC0415  every run of pytest loads this plug-in
 
     with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:
         yield emulator

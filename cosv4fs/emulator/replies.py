@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .portability import READ_FLAGS, read_at
+from cosv4fs.emulator.portability import READ_FLAGS, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

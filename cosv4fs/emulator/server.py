@@ -9,23 +9,23 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from .call import Head
-from .errors import ApiError
-from .faults import CutRequest, Disconnect
-from .heads import BadHeadError
-from .http import HttpServer, read_length
-from .log import RequestRecord
-from .portability import hang_up
-from .replies import FileBody, Reply
+from cosv4fs.emulator.call import Head
+from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.faults import CutRequest, Disconnect
+from cosv4fs.emulator.heads import BadHeadError
+from cosv4fs.emulator.http import HttpServer, read_length
+from cosv4fs.emulator.log import RequestRecord
+from cosv4fs.emulator.portability import hang_up
+from cosv4fs.emulator.replies import FileBody, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .call import Call
-    from .faults import Faults
-    from .http import Connection
-    from .log import RequestLog
-    from .service import Service
+    from cosv4fs.emulator.call import Call
+    from cosv4fs.emulator.faults import Faults
+    from cosv4fs.emulator.http import Connection
+    from cosv4fs.emulator.log import RequestLog
+    from cosv4fs.emulator.service import Service
 
 
 class Server:

@@ -16,17 +16,17 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from .call import Call
-from .errors import ApiError, EmulatorError
-from .store import disk_full
+from cosv4fs.emulator.call import Call
+from cosv4fs.emulator.errors import ApiError, EmulatorError
+from cosv4fs.emulator.store import disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .call import Head
-    from .http import Connection
-    from .replies import Reply
-    from .store import Store
+    from cosv4fs.emulator.call import Head
+    from cosv4fs.emulator.http import Connection
+    from cosv4fs.emulator.replies import Reply
+    from cosv4fs.emulator.store import Store
 
 _AnyCall = TypeVar("_AnyCall", bound=Call)
 

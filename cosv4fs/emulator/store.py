@@ -22,8 +22,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .errors import EmulatorError
-from .portability import LOCK_FLAGS, WRITE_FLAGS, lock_file, sync_content, sync_folder, unlock_file, write_at
+from cosv4fs.emulator.errors import EmulatorError
+from cosv4fs.emulator.portability import (
+    LOCK_FLAGS,
+    WRITE_FLAGS,
+    lock_file,
+    sync_content,
+    sync_folder,
+    unlock_file,
+    write_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

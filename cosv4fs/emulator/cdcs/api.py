@@ -9,14 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape
 
+from cosv4fs.emulator.cdcs import coffers, multipart, objects
+from cosv4fs.emulator.cdcs.call import Body, CofferCall, read_url
+from cosv4fs.emulator.cdcs.service import CofferService
+from cosv4fs.emulator.cdcs.signature import check_authorization
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.http import read_length
 from cosv4fs.emulator.replies import Reply
-
-from . import coffers, multipart, objects
-from .call import Body, CofferCall, read_url
-from .service import CofferService
-from .signature import check_authorization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

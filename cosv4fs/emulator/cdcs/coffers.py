@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.cdcs.call import iso_time
+from cosv4fs.emulator.cdcs.service import MOST_COFFERS, check_coffer_name
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.replies import Reply
-
-from .call import iso_time
-from .service import MOST_COFFERS, check_coffer_name
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import CofferCall
-    from .service import CofferService
+    from cosv4fs.emulator.cdcs.call import CofferCall
+    from cosv4fs.emulator.cdcs.service import CofferService
 
 _LONGEST_LIFE = 3650
 _PAGE = 1000

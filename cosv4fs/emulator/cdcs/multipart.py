@@ -8,19 +8,17 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.cdcs.call import asctime, iso_time
+from cosv4fs.emulator.cdcs.coffers import matching
 from cosv4fs.emulator.errors import ApiError
-
-from .call import asctime, iso_time
-from .coffers import matching
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from cosv4fs.emulator.cdcs.call import CofferCall
+    from cosv4fs.emulator.cdcs.service import CofferService
     from cosv4fs.emulator.replies import Reply
     from cosv4fs.emulator.store import Database, Transaction
-
-    from .call import CofferCall
-    from .service import CofferService
 
 _MOST_PARTS = 10_000
 """Parts of one upload."""

@@ -12,8 +12,8 @@ from cosv4fs.emulator.replies import Reply, file_reply, not_modified, read_range
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import CofferCall
-    from .service import CofferService
+    from cosv4fs.emulator.cdcs.call import CofferCall
+    from cosv4fs.emulator.cdcs.service import CofferService
 
 _BOTH_ENDS = re.compile(r"\s*bytes\s*=\s*\d+\s*-\s*\d+\s*\Z", re.IGNORECASE | re.ASCII)
 

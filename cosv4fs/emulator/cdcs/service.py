@@ -7,10 +7,9 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.cdcs.call import CofferCall
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Service
-
-from .call import CofferCall
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,9 +13,8 @@ from cosv4fs.emulator.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from cosv4fs.emulator.cdcs.call import CofferCall
     from cosv4fs.emulator.service import Account
-
-    from .call import CofferCall
 
 _TIME = re.compile(r"(\d{1,12});(\d{1,12})\Z", re.ASCII)
 _FIELDS = frozenset(

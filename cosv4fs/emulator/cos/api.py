@@ -14,23 +14,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from cosv4fs.emulator.call import ObjectPath, folded
+from cosv4fs.emulator.cos import entries, listing, serial, uploads, v3
+from cosv4fs.emulator.cos.call import CosCall, read_body, read_op, read_url
+from cosv4fs.emulator.cos.downloads import download
+from cosv4fs.emulator.cos.service import CosService
+from cosv4fs.emulator.cos.signature import check_signer
 from cosv4fs.emulator.errors import ApiError, UnknownBucketError
 from cosv4fs.emulator.http import LARGEST_BODY, SMALL_BODY, read_length
 from cosv4fs.emulator.replies import Reply
-
-from . import entries, listing, serial, uploads, v3
-from .call import CosCall, read_body, read_op, read_url
-from .downloads import download
-from .service import CosService
-from .signature import check_signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cosv4fs.emulator.call import Head
+    from cosv4fs.emulator.cos.signature import Kind
     from cosv4fs.emulator.http import Connection
-
-    from .signature import Kind
 
 _LARGEST_TEXT = 1 << 20
 """Bytes of a body that is no form."""

@@ -6,18 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 from cosv4fs.emulator.conditions import Validators
+from cosv4fs.emulator.cos import namespace
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.replies import file_reply, not_modified, read_range
-
-from . import namespace
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
     from cosv4fs.emulator.replies import Reply
-
-    from .call import CosCall
-    from .service import CosService
 
 
 def download(service: CosService, call: CosCall) -> Reply:

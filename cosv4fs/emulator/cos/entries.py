@@ -6,19 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import ObjectPath, load_json
+from cosv4fs.emulator.cos import namespace, uploads
+from cosv4fs.emulator.cos.call import checked
 from cosv4fs.emulator.errors import ApiError
-
-from . import namespace, uploads
-from .call import checked
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
     from cosv4fs.emulator.dialects import Dialect
     from cosv4fs.emulator.store import Transaction
-
-    from .call import CosCall
-    from .service import CosService
 
 _HEADERS = {
     name.lower(): name

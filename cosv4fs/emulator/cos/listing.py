@@ -7,15 +7,14 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import ObjectPath
+from cosv4fs.emulator.cos import namespace
 from cosv4fs.emulator.errors import ApiError
-
-from . import namespace
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .call import CosCall
-    from .service import CosService
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
 
 _LAST_CHARACTER = "\U0010ffff"
 _PATTERNS = {"elistboth": (0, 1), "elistdironly": (1, 1), "elistfileonly": (0, 0)}

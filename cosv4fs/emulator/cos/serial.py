@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.cos import namespace, uploads
 from cosv4fs.emulator.errors import ApiError
-
-from . import namespace, uploads
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
     from cosv4fs.emulator.store import Database
-
-    from .call import CosCall
-    from .service import CosService
 
 _USUAL_SLICE = 3145728  # what the sample sends
 

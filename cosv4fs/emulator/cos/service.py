@@ -7,11 +7,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import encode
+from cosv4fs.emulator.cos.call import CosCall
+from cosv4fs.emulator.cos.signature import LONGEST_VALIDITY, check_signature
 from cosv4fs.emulator.errors import ApiError
 from cosv4fs.emulator.service import Service
-
-from .call import CosCall
-from .signature import LONGEST_VALIDITY, check_signature
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cosv4fs.emulator.call import ObjectPath
+    from cosv4fs.emulator.cos.signature import Kind
     from cosv4fs.emulator.dialects import Dialect
     from cosv4fs.emulator.service import Account
     from cosv4fs.emulator.store import Store
-
-    from .signature import Kind
 
 BUCKETS = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, ctime INTEGER NOT NULL) WITHOUT ROWID;

@@ -10,18 +10,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from cosv4fs.emulator.call import ObjectPath, load_json
+from cosv4fs.emulator.cos import namespace
+from cosv4fs.emulator.cos.call import SHA1
 from cosv4fs.emulator.errors import ApiError
-
-from . import namespace
-from .call import SHA1
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
     from cosv4fs.emulator.store import Database, Transaction
-
-    from .call import CosCall
-    from .service import CosService
 
 _LARGEST_UPLOAD = 20 * 1024 * 1024
 """Bytes that op=upload takes at most (cos.md#paths)."""

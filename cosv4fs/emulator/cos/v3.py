@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cosv4fs.emulator.cos import entries
+from cosv4fs.emulator.cos.listing import listed_directory, read_page
 from cosv4fs.emulator.errors import ApiError
-
-from . import entries
-from .listing import listed_directory, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cosv4fs.emulator.cos.call import CosCall
+    from cosv4fs.emulator.cos.service import CosService
     from cosv4fs.emulator.replies import Reply
-
-    from .call import CosCall
-    from .service import CosService
 
 _MOST_LISTED = 199
 _JSON = "application/json"

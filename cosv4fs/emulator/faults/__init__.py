@@ -16,7 +16,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .actions import (
+from cosv4fs.emulator.faults.actions import (
     BrokenJson,
     ClockSkew,
     Corrupt,
@@ -36,7 +36,7 @@ from .actions import (
     WrongLength,
     WrongRange,
 )
-from .rules import Action, Disconnect, Fault, Faults
+from cosv4fs.emulator.faults.rules import Action, Disconnect, Fault, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

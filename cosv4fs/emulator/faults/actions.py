@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cosv4fs.emulator.errors import ApiError
+from cosv4fs.emulator.faults.rules import Action, Disconnect, Stage
 from cosv4fs.emulator.replies import FileBody, Reply
-
-from .rules import Action, Disconnect, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
