@@ -137,7 +137,10 @@ class _Checking:
             f"{kinds[Kind.ONLY_SOURCE]} only in the source, {kinds[Kind.ONLY_TARGET]} only in the target{skipped}"
         )
         if self._proofs[SIZE_ONLY] and not size_only:
-            text = "have no checksum in common, and may differ in content: see --download"
+            text = (
+                "have no checksum in common, and were compared by size: --download reads their contents "
+                "(migrate --verify has compared those of its copies)"
+            )
             tell(f"cosv4fs: {self._proofs[SIZE_ONLY]} {text}")
         if self._undated:
             tell(f"cosv4fs: {self._undated} not compared by time: the copies have only the time of their upload")

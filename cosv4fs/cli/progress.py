@@ -73,7 +73,8 @@ class Progress:
         self._lock = threading.Lock()
         self._listing: Any = None
         self._bar = ByteBar(action)
-        self._began = self._last_totals = clock()
+        # that of the files begins when they are listed
+        self._began = self._began_files = self._last_totals = clock()
         self._listed = self._planned = self._planned_size = self._moved = 0
         self._slowest: list[tuple[float, str, int]] = []
         self.files = self.size = self.failed = 0
@@ -104,6 +105,8 @@ class Progress:
         """Add to the number of files, and of their bytes, that will be done."""
         with self._lock:
             self._end_listing()
+            if not self._planned:
+                self._began_files = self._clock()
             self._planned += files
             self._planned_size += size
             self._bar.expect([size])
@@ -227,7 +230,17 @@ class Progress:
         now = self._clock()
         if self._shows_totals and now - self._last_totals >= _INTERVAL:
             self._last_totals = now
-            self._session.tell(text or f"{self._past} {self._count()}, {self.failed:,} failed")
+            self._session.tell(text or f"{self._past} {self._count()}, {self.failed:,} failed{self._pace()}")
+
+    def _pace(self) -> str:
+        """Return the rates and the time that is left, to be appended to the totals; empty while they are unknown."""
+        seconds, done = self._clock() - self._began_files, self.files + self.failed
+        shares = [done / self._planned if self._planned else 0, self._moved / (self._planned_size or 1)]
+        known = [share for share in shares if share > 0]
+        if not (seconds and self._planned and known):
+            return ""
+        left = _duration(seconds * max(0.0, 1 / min(known) - 1))
+        return f"; {done / seconds:.1f} files/s, {human_size(self._moved / seconds)}/s, about {left} left"
 
 
 def _duration(seconds: float) -> str:

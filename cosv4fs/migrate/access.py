@@ -30,7 +30,7 @@ _reached: PerProcess[WeakKeyDictionary[AbstractFileSystem, set[str]]] = PerProce
 """The buckets that were found to be there, by filesystem."""
 
 
-def check_access(location: Location, *, must_exist: bool = False) -> None:
+def check_access(location: Location, *, must_exist: bool = False, is_target: bool = False) -> None:
     """Raise an error that names the cause if S3 cannot be used; one request, and none for other filesystems.
 
     Parameters
@@ -39,6 +39,8 @@ def check_access(location: Location, *, must_exist: bool = False) -> None:
         A path in the bucket.
     must_exist : bool
         Whether a missing bucket, or one to which access is refused, is an error, too.
+    is_target : bool
+        Whether files will be written there, so that a missing bucket could be created.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def check_access(location: Location, *, must_exist: bool = False) -> None:
         # the list of all buckets is often refused
         probe.call_s3("head_bucket", Bucket=bucket) if bucket else probe.call_s3("list_buckets")
     except Exception as error:
-        failure = _failure(error, probe, location, must_exist)
+        failure = _failure(error, probe, location, must_exist, is_target)
         if failure is not None:
             raise failure from error
         return
@@ -95,7 +97,7 @@ def _impatient(fs: AbstractFileSystem) -> Any:
     return probe
 
 
-def _failure(error: Exception, probe: Any, location: Location, must_exist: bool) -> OSError | None:
+def _failure(error: Exception, probe: Any, location: Location, must_exist: bool, is_target: bool) -> OSError | None:
     """Return the error to raise; None if what follows will show whether it matters."""
     causes: Any = import_module("botocore.exceptions")
     if isinstance(error, (causes.NoCredentialsError, causes.PartialCredentialsError)):
@@ -105,7 +107,8 @@ def _failure(error: Exception, probe: Any, location: Location, must_exist: bool)
         return ConnectionError(errno.EHOSTUNREACH, text, location.url)
     bucket = location.at(location.path.partition("/")[0])
     if must_exist and isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, "the bucket does not exist", bucket.url)
+        advice = f": create it with cosv4fs mkdir {bucket.url}" if is_target else ""
+        return FileNotFoundError(errno.ENOENT, f"the bucket does not exist{advice}", bucket.url)
     if must_exist and isinstance(error, PermissionError):
         text = "access to the bucket is refused: check its name, and what its policy allows these credentials"
         return PermissionError(errno.EACCES, text, bucket.url)

@@ -212,7 +212,7 @@ def _check(source: Location, target: Location) -> None:
         raise NotADirectoryError(errno.ENOTDIR, "only directories can be migrated: copy a file with cp", source.url)
     check_apart(source, target)
     if not target.has_directories:
-        check_access(target, must_exist=True)
+        check_access(target, must_exist=True, is_target=True)
     is_existing_directory(target)
 
 

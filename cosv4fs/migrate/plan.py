@@ -14,7 +14,7 @@ from cosv4fs.collisions import check_copies, check_targets
 from cosv4fs.localfiles import is_part
 from cosv4fs.migrate.entries import Entry
 from cosv4fs.migrate.infos import entry_of, holds_files, info_of
-from cosv4fs.migrate.locations import Location
+from cosv4fs.migrate.locations import S3, Location
 from cosv4fs.migrate.pairs import ListedCallback, Pair, Pairs, Row, key_of, range_below
 from cosv4fs.migrate.selection import EVERYTHING, Selection
 from cosv4fs.migrate.trees import scan
@@ -149,7 +149,9 @@ def check_container(target: Location) -> None:
         # who may write files need not be allowed to ask for their bucket
         is_there = target.fs.exists(bucket.path)
     if not is_there:
-        raise FileNotFoundError(errno.ENOENT, "the bucket does not exist, or access to it is denied", bucket.url)
+        advice = f": create it with cosv4fs mkdir {bucket.url}" if S3 & target.protocols else ""
+        text = f"the bucket does not exist, or access to it is denied{advice}"
+        raise FileNotFoundError(errno.ENOENT, text, bucket.url)
 
 
 def _settle(pairs: Pairs) -> None:

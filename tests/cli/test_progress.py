@@ -65,7 +65,11 @@ class TestLines:
             clock.now += 11
             progress.fail()
             progress.done("copied a", 10)
-        assert shown() == ["copied 0 of 3 files, 10 B of 1000 B, 1 failed"]
+            first = shown()
+            clock.now += 11
+            progress.moved(490)
+        assert first == ["copied 0 of 3 files, 10 B of 1000 B, 1 failed; 0.1 files/s, 1 B/s, about 18:09 left"]
+        assert shown() == ["copied 1 of 3 files, 500 B of 1000 B, 1 failed; 0.1 files/s, 23 B/s, about 22.0 s left"]
 
     def test_of_commands(self, run, here, emulator):
         plant(here / "d", a="hello", b="")

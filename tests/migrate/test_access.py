@@ -71,9 +71,12 @@ def test_refused_access_is_no_missing_bucket(tmp_path):
 
 
 def test_a_missing_bucket(tmp_path, s3_options):
-    with pytest.raises(FileNotFoundError, match="the bucket does not exist") as caught:
+    advice = "the bucket does not exist: create it with cosv4fs mkdir s3://no-such-bucket"
+    with pytest.raises(FileNotFoundError, match=advice) as caught:
         migrate(str(tmp_path), "s3://no-such-bucket/dir", options={"s3": s3_options})
     assert caught.value.filename == "s3://no-such-bucket"
+    with pytest.raises(FileNotFoundError, match="the bucket does not exist: 's3"):
+        migrate("s3://no-such-bucket/dir", str(tmp_path / "to"), options={"s3": s3_options})
 
 
 def test_a_proxy_that_refuses(nowhere, tmp_path, monkeypatch):
