@@ -31,6 +31,7 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
             "cli/test_links.py::test_rm_counts_what_cannot_be_removed",
             "cli/test_logs.py::TestFiles::test_is_private_appended_and_dated",
             "filesystem/test_local_files.py::test_hard_links_and_read_only_files",
+            "filesystem/test_resume.py::test_the_journal_is_private",
             "migrate/test_local_targets.py::TestManifest::test_it_is_for_its_user_alone",
             "migrate/test_local_targets.py::test_unfinished_files_are_private_and_published_as_open_as_usual",
             "migrate/test_local_trees.py::test_an_unreadable_directory_is_a_refusal",
