@@ -131,7 +131,8 @@ class _Content:
         """Refuse to mix two versions of the object."""
         first = self._version.setdefault(self._path, version)
         if version is first and self.status is None and version.size != self.size:
-            text = f"the file has {version.size} bytes, not the announced {self.size}: open it without size="
+            advice = "it has changed, or open it without size="
+            text = f"the file has {version.size} bytes, not the announced {self.size}: {advice}"
             raise make_error(errno.EINVAL, text, self._path)
         if version.size != self.size or version.differs(first):
             raise changed_error(self._path)

@@ -259,6 +259,7 @@ def stream(
     hashes: Iterable[Any] = (),
     accept: Callable[[int, str], None] | None = None,
     metadata: FileMetadata | None = None,
+    size: int | None = None,
 ) -> tuple[int, str]:
     """Copy one file through this machine, block by block; return its size and SHA-1 in hex.
 
@@ -273,12 +274,14 @@ def stream(
         Called with the size and SHA-1 before the target is published; an exception prevents that.
     metadata : FileMetadata, optional
         What to carry beside the content.
+    size : int, optional
+        Bytes of the source, if known: saves a request to services of this package.
     """
     digest = hashlib.sha1(usedforsecurity=False)
     metadata = metadata or CONTENT_ONLY.of(source, target)
     metadata.read()
     watch = _Watch(source)
-    with _open_file(source) as reader:
+    with _open_file(source, size) as reader:
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
@@ -313,12 +316,12 @@ def send(source: Location, writer: Any, callback: Callback = DEFAULT_CALLBACK) -
     return count
 
 
-def _open_file(location: Location) -> Any:
-    """Open a file for reading."""
+def _open_file(location: Location, size: int | None = None) -> Any:
+    """Open a file for reading; `size` as in `stream`."""
     if location.is_local and _is_pipe(location.path):
         return open(location.path, "rb")  # noqa: PTH123 - fsspec's local files need a size
-    reader = location.fs.open(location.path, "rb", **_reading(location))
-    if (getattr(reader, "details", None) or {}).get("type") != "directory":
+    reader = location.fs.open(location.path, "rb", **_reading(location, size))
+    if location.capabilities.container or (getattr(reader, "details", None) or {}).get("type") != "directory":
         return reader
     # the cache of s3fs knows a path that is both a file and a directory as one of them, with its size
     reader.close()
@@ -326,10 +329,11 @@ def _open_file(location: Location) -> Any:
     return location.fs.open(location.path, "rb", **_reading(location))
 
 
-def _reading(location: Location) -> dict[str, Any]:
+def _reading(location: Location, size: int | None = None) -> dict[str, Any]:
     """Return keywords that bound what a file that is read has in memory: several are read at once."""
     if location.capabilities.container:
-        return {"cache_options": {"most": max(1, _AHEAD // location.fs.blocksize)}}
+        # of an empty file nothing is read that would tell that it is gone
+        return {"cache_options": {"most": max(1, _AHEAD // location.fs.blocksize)}, "size": size or None}
     return opening(location)
 
 

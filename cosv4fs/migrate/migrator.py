@@ -249,7 +249,9 @@ class FileMigrator:
 
         digest = PartsDigest(file.size) if self._verify and S3 & target.protocols else None
         hashes = () if digest is None else (digest,)
-        _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata)
+        # otherwise the status, which has metadata, has the current size, too
+        size = None if self._metadata.enabled else file.size
+        _, sha = stream(source, target, callback, hashes=hashes, accept=accept, metadata=metadata, size=size)
         self._check(file, target, sha, digest)
         return sha
 

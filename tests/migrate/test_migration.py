@@ -25,6 +25,7 @@ from cosv4fs.emulator import CofferEmulator, Emulator, faults
 from cosv4fs.migrate.copying import stream
 from cosv4fs.migrate.locations import Location, open_location
 from cosv4fs.migrate.manifest import FAILED, File, Manifest
+from cosv4fs.migrate.metadata import CONTENT_ONLY, MetadataOptions
 from cosv4fs.migrate.migration import Watcher, default_manifest, migrate
 from cosv4fs.migrate.migrator import FileMigrator
 from cosv4fs.migrate.report import write_rows
@@ -256,6 +257,25 @@ def test_parts_for_s3_are_few_enough_for_files_of_any_size(size):
     assert (part >= 8 * MIB, part % (4 * MIB), -(-size // part) <= 10_000) == (True, 0, True)
     # no larger than it has to be
     assert part == 8 * MIB or size > 10_000 * (part - 4 * MIB)
+
+
+def test_without_metadata_a_file_takes_one_request(run, emulator, fs, bucket):
+    emulator.clear_requests()
+    assert counts(run(f"s3://{bucket}/to", metadata=CONTENT_ONLY)) == (4, 0, 0, 0, 0)
+    asked = [(each.op, each.path.removeprefix("/in/")) for each in emulator.requests if each.op in ("stat", "download")]
+    assert sorted(each for each in asked if each[1] in FILES) == [
+        *(("download", path) for path, value in sorted(FILES.items()) if value),
+        ("stat", "empty"),
+    ]
+
+
+def test_a_file_of_another_size_than_listed_is_a_failure(source, fs, s3_options, bucket):
+    target = open_location(f"s3://{bucket}/to", {"s3": s3_options})
+    for options in (CONTENT_ONLY, MetadataOptions()):
+        mover = FileMigrator(Location(fs, "data/in"), target, verify=True, metadata=options)
+        (outcome,) = mover.migrate([File("a.bin", 69_999)], Callback)
+        assert (outcome.state, "has changed" in outcome.error) == ("failed", True)
+    assert not target.fs.exists(f"{bucket}/to/a.bin")
 
 
 def test_an_expired_token_of_s3_ends_a_migration(run, fs, s3_options, bucket):
