@@ -64,7 +64,6 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
         "other shells": [
             "emulator/test_command.py::test_a_client_can_use_what_is_printed",
             "emulator/test_command.py::test_coffers",
-            "emulator/test_persistence.py::test_kill_loses_nothing_that_was_acknowledged[buckets]",
         ],
         "no forks": [
             "filesystem/test_exceptions.py::test_a_program_that_closes_its_files_says_nothing",
@@ -78,7 +77,10 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
             "emulator/test_portability.py::test_a_system_without_locks",
             "emulator/test_portability.py::test_contents_reach_the_disk_on_macos",
         ],
-        "by chance: more output, for other shells": ["emulator/test_command.py::test_start_and_stop"],
+        "by chance: more output, for other shells": [
+            "emulator/test_command.py::test_start_and_stop",
+            "emulator/test_persistence.py::test_kill_loses_nothing_that_was_acknowledged",
+        ],
         "by chance: clocks that are too coarse for the test": [
             "cli/test_filters.py::test_durations",
             "emulator/test_faults.py::test_log",
