@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import fsspec
 from typing_extensions import Self
@@ -22,6 +24,7 @@ from cosv4fs.api import CofferClient, CosV3Client, SliceSession
 from cosv4fs.api.connections import Timeout
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.emulator import CofferEmulator, Emulator, faults
+from cosv4fs.emulator.cdcs import coffers
 from tests.catalogue import Place
 from tests.catalogue.cases import Case
 from tests.catalogue.coffers import DAYS, OF_ONE_CASE, POLICY, own_coffer
@@ -62,6 +65,7 @@ class Bench:
         self.faults = FAULTS[protocol]
         self.on_pause: Callable[[], None] = lambda: None
         self._writes_once = protocol == "cdcs"
+        self._unlimited = patch.object(coffers, "MOST_COFFERS", sys.maxsize)
         self._pid = os.getpid()
         self._bucket = _BUCKET + _ACCOUNT if self._writes_once else _BUCKET
         self.emulator: Emulator | CofferEmulator = (
@@ -75,9 +79,12 @@ class Bench:
         self.second = self._filesystem(use_listings_cache=False, endpoint=endpoint)
 
     def __enter__(self) -> Self:
+        # cells in whole coffers make one each, and those with objects in them stay
+        self._unlimited.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._unlimited.stop()
         self.second.client.close()
         self.emulator.close()
         shutil.rmtree(self._folder, ignore_errors=True)
