@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from cosv4fs.portability import NO_LINKS, fcntl, replace_file
+from cosv4fs.portability import NO_LINKS, fcntl, replace_file, try_lock
 
 _MAX_PREFIX = 20
 """Characters of the target's name in the name of a part file: some filesystems limit names to 143 bytes."""
@@ -242,7 +242,7 @@ def remove_abandoned(part: str | os.PathLike[str]) -> None:
             part.unlink()
         return
     with suppress(OSError), open(part, "r+b", buffering=0, opener=_without_links) as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(file.fileno())
         if _is_at(file.fileno(), part):
             part.unlink()
 
