@@ -34,7 +34,7 @@ from cosv4fs.migrate.manifest import (
     Outcome,
 )
 from cosv4fs.migrate.metadata import CONTENT_ONLY, FileMetadata, MetadataOptions
-from cosv4fs.migrate.s3_parts import PartsDigest
+from cosv4fs.migrate.s3_parts import PartsDigest, abort_uploads
 from cosv4fs.paths import parents
 
 _MAX_KEY_BYTES = 1024
@@ -196,6 +196,8 @@ class FileMigrator:
         if target.has_directories and folder not in self._made:
             self._prepare(folder)
             self._made.add(folder)
+        if file.is_written:
+            abort_uploads(target, file.size)
         if file.sha is not None and source.capabilities.knows_sha1 and _can_be_downloaded_to(target):
             # compared before the copy appears
             copy_file(source, target, callback, metadata=metadata, sha1=file.sha)

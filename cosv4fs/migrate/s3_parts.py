@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import signature
 from typing import Any
 
@@ -50,6 +51,22 @@ def uploading(target: Location) -> dict[str, int]:
     """
     known = signature(target.fs.put_file).parameters if S3 & target.protocols else {}
     return {"max_concurrency": _AT_ONCE // 2} if "max_concurrency" in known else {}
+
+
+def abort_uploads(target: Location, size: int) -> None:
+    """Abort the uploads of parts to a file of `size` bytes: a killed process leaves them, and S3 keeps and bills them.
+
+    Only for files that were begun before and not completed. Nothing happens if access is denied.
+    """
+    if not S3 & target.protocols or size < _PART:
+        return
+    bucket, _, key = target.path.partition("/")
+    with suppress(OSError):
+        # sorted by key, so that those of this one come first
+        found = target.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+        for upload in found.get("Uploads") or ():
+            if upload["Key"] == key:
+                target.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
 
 
 class PartsDigest:

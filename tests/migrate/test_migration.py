@@ -259,6 +259,18 @@ def test_parts_for_s3_are_few_enough_for_files_of_any_size(size):
     assert part == 8 * MIB or size > 10_000 * (part - 4 * MIB)
 
 
+def test_what_a_kill_leaves_on_s3_is_aborted_by_the_next_run(run, emulator, fs, s3, bucket):
+    fs.pipe_file("data/in/big", content(9 * MIB, 7))
+    emulator.faults.add(op="download", path="/in/big", action=faults.Refuse(-289), times=None)
+    assert run(f"s3://{bucket}/to").failed == 1
+    for key in ("to/big", "to/big", "to/big.other"):
+        s3.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+    emulator.faults.clear()
+    assert counts(run(f"s3://{bucket}/to")) == (1, 0, 4, 0, 0)
+    # another client's, and never begun by the migration
+    assert [each["Key"] for each in s3.list_multipart_uploads(bucket)] == ["to/big.other"]
+
+
 def test_without_metadata_a_file_takes_one_request(run, emulator, fs, bucket):
     emulator.clear_requests()
     assert counts(run(f"s3://{bucket}/to", metadata=CONTENT_ONLY)) == (4, 0, 0, 0, 0)
