@@ -521,7 +521,7 @@ OPTIONS = (
     Option(
         "progress", _FLAG,
         "Show a progress bar of bytes for ``put``, ``get``, ``put_file`` and ``get_file`` without a callback. It needs "
-        "tqdm, and is a widget in notebooks with ipywidgets.",
+        "tqdm, and is a widget in notebooks with ipywidgets. Files that pandas and others open show none.",
         default=False,
     ),
     Option("use_listings_cache", _FLAG, "Cache listings and statuses.", default=True),
