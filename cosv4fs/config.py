@@ -8,6 +8,9 @@ The profile file has the options of several accounts, one section each, in INI f
     [archive]
     appid = 1250000001
     anon = true
+
+Its section `DEFAULT_PROFILE` needs no name, and only completes an account of which a part is given nowhere else: where
+all of it is given, nobody's profile file changes what a program does.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ _SAME = {"endpoint_url": "endpoint", "cache_type": "default_cache_type"}
 
 _PROFILE_FILE = "COSV4_PROFILES"
 """The environment variable that names another profile file."""
+
+DEFAULT_PROFILE = "default"
+"""The section of the profile file that applies where no profile is named and a part of the account is missing."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ def resolve(
     """Return the configuration for `options`, completed from profiles, the environment and `fallback`.
 
     The first of these places that has a value counts: `options`, the profile that they name, the environment, the
-    profile that the environment or `fallback` names, `fallback`, the default.
+    profile that the environment or `fallback` names, `fallback`, the profile `DEFAULT_PROFILE` if no other is named and
+    a part of the account is in none of these, the default.
 
     Parameters
     ----------
@@ -172,25 +179,34 @@ def resolve(
     TypeError
         An option is unknown, or a value has the wrong type.
     """
-    values = {option.name: option.default_in(protocol) for option in OPTIONS if option.is_stored}
-    for name, (value, place) in _merged(options, fallback or {}, protocol).items():
-        values[name] = _parsed(name, value, place, protocol)
-    if values["anon"]:
-        values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
-    config = Config(**values, protocol=protocol)
+    config = _config(_merged(options, fallback or {}, protocol), protocol)
+    if _missing(config):
+        config = _config(_merged(options, fallback or {}, protocol, DEFAULT_PROFILE), protocol)
     if missing := _missing(config):
-        again = ""
         if config.anon and refused_before():
+            # the attempt before had no keys: without anon=True, these are missing as well
             missing = _missing(replace(config, anon=False))
-            again = "; this attempt was made without keys (anon=True), after one with keys had failed, too"
-        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol) + again, None)
+        raise MissingCredentialsError(errno.EACCES, _how_to_set(missing, protocol), None)
     return config
 
 
+def _config(given: Mapping[str, tuple[Any, str]], protocol: ProtocolSpec) -> Config:
+    """Return the configuration of given values, which may lack a part of the account."""
+    values = {option.name: option.default_in(protocol) for option in OPTIONS if option.is_stored}
+    for name, (value, place) in given.items():
+        values[name] = _parsed(name, value, place, protocol)
+    if values["anon"]:
+        values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
+    return Config(**values, protocol=protocol)
+
+
 def _merged(
-    options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec
+    options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec, unnamed: str = ""
 ) -> dict[str, tuple[Any, str]]:
-    """Return each given value from the first place that has one, with the name of the place; empty for the caller."""
+    """Return each given value from the first place that has one, with the name of the place; empty for the caller.
+
+    The profile `unnamed` is the last of these places if no other profile is named.
+    """
     fallback, given = _given(fallback), _given(options)
     own = {name: value for name, value in given.items() if name not in fallback or fallback[name] != value}
     environment = {
@@ -201,6 +217,7 @@ def _merged(
     usual = None if named else os.environ.get(_profile_variable(protocol)) or usual
     merged: dict[str, tuple[Any, str]] = {}
     for place, layer in (
+        (f"profile {unnamed!r}", _given(_section_if_any(unnamed)) if unnamed and not (named or usual) else {}),
         ("fsspec's configuration", fallback),
         (f"profile {usual!r}", _profile(usual, protocol)),
         ("the environment", environment),
@@ -242,19 +259,41 @@ def _profile(name: Any, protocol: ProtocolSpec) -> dict[str, Any]:
 def _section(name: str) -> dict[str, str]:
     """Return a section of the profile file; a missing one is a ValueError that names the existing ones."""
     file = profile_file()
+    try:
+        parser = _profiles(file)
+    except FileNotFoundError:
+        raise ValueError(f"there is no profile {name!r}: the file {file} does not exist") from None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    if name not in parser.sections():
+        raise ValueError(f"there is no profile {name!r} in {file}; there are: {', '.join(parser.sections()) or 'none'}")
+    return dict(parser[name])
+
+
+def _section_if_any(name: str) -> dict[str, str]:
+    """Return a section that nobody asked for: empty if there is none, no file that we may read, or no home folder."""
+    try:
+        parser = _profiles(profile_file())
+    except (OSError, RuntimeError):
+        return {}
+    return dict(parser[name]) if name in parser.sections() else {}
+
+
+def _profiles(file: Path) -> configparser.ConfigParser:
+    """Return the content of the profile file; a ValueError if it is not one, an OSError if it cannot be read."""
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         # editors of Windows write a byte order mark
         with file.open(encoding="utf-8-sig") as lines:
             parser.read_file(lines)
-    except FileNotFoundError:
-        raise ValueError(f"there is no profile {name!r}: the file {file} does not exist") from None
-    except (OSError, UnicodeError, configparser.Error) as error:
-        # only its type: the message may quote a line with a secret
-        raise ValueError(f"the profile file {file} cannot be read ({type(error).__name__})") from None
-    if name not in parser.sections():
-        raise ValueError(f"there is no profile {name!r} in {file}; there are: {', '.join(parser.sections()) or 'none'}")
-    return dict(parser[name])
+    except (UnicodeError, configparser.Error) as error:
+        raise _unreadable(file, error) from None
+    return parser
+
+
+def _unreadable(file: Path, error: Exception) -> ValueError:
+    """Return the error for a profile file; it has only the type of `error`, which may quote a line with a secret."""
+    return ValueError(f"the profile file {file} cannot be read ({type(error).__name__})")
 
 
 def profile_file() -> Path:

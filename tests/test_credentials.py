@@ -11,7 +11,7 @@ from cosv4fs.api.credentials import SignerBase
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Emulator
 from cosv4fs.options import variables_of
-from cosv4fs.protocols import V4
+from cosv4fs.protocols import CDCS, V4
 
 VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
@@ -75,6 +75,41 @@ class TestProfiles:
         assert resolve({}, {"profile": "archive"}).appid == "0125"
         assert resolve({"profile": "archive"}, {"profile": "archive"}).appid == "0125"
 
+    def test_the_section_default_completes_an_account(self, profiles, monkeypatch):
+        profiles(ARCHIVE.replace("[archive]", "[default]") + "[other]\nappid = 8\n")
+        assert resolve({}) == resolve({"profile": "default"})
+        # it comes last
+        monkeypatch.setenv("COSV4_APPID", "9")
+        config = resolve({"secret_id": "mine", "secret_key": "mine"}, {"max_concurrency": 3})
+        assert (config.appid, config.secret_id, config.max_concurrency, config.region) == ("9", "mine", 3, "sh")
+
+    def test_the_section_default_changes_nothing_that_is_complete(self, profiles, monkeypatch):
+        profiles("[default]\nappid = 8\nendpoint = http://elsewhere:1\nmax_concurrency = 24\nanon = true\n[other]\n")
+        assert (resolve(ACCOUNT).endpoint, resolve(ACCOUNT).max_concurrency) == ("", 12)
+        # nor one for which another profile is named
+        partly = {name: value for name, value in ACCOUNT.items() if name != "appid"}
+        with pytest.raises(PermissionError, match="missing appid"):
+            resolve({**partly, "profile": "other"})
+        with pytest.raises(PermissionError, match="missing appid"):
+            resolve(partly, {"profile": "other"})
+        monkeypatch.setenv("COSV4_PROFILE", "other")
+        with pytest.raises(PermissionError, match="missing appid"):
+            resolve(partly)
+
+    def test_a_token_of_the_section_default_stays_with_its_key(self, profiles):
+        profiles("[default]\nsecret_id = id\nsecret_key = key\nsecurity_token = token\nregion = ap-tianjin\n")
+        assert resolve({}, protocol=CDCS).security_token == "token"
+        assert resolve({"secret_id": "mine", "secret_key": "mine"}, protocol=CDCS).security_token == ""
+
+    @pytest.mark.parametrize("text", [None, "", "[archive]\nappid = 1\n", "a folder"])
+    def test_without_a_section_default(self, profiles, tmp_path, text):
+        if text == "a folder":
+            (tmp_path / "profiles.ini").mkdir()
+        elif text is not None:
+            profiles(text)
+        with pytest.raises(PermissionError, match="missing appid, secret_id"):
+            resolve({})
+
     def test_missing(self, profiles, tmp_path):
         with pytest.raises(ValueError, match=r"no profile 'archive'.*profiles.ini does not exist"):
             resolve({"profile": "archive"})
@@ -87,6 +122,9 @@ class TestProfiles:
         profiles(text)
         with pytest.raises(ValueError, match="cannot be read") as caught:
             resolve({"profile": "a"})
+        assert "hidden" not in "".join(traceback.format_exception(caught.value))
+        with pytest.raises(ValueError, match="cannot be read") as caught:
+            resolve({})
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
     def test_errors_name_the_profile(self, profiles, monkeypatch):

@@ -13,7 +13,7 @@ from cosv4fs.cli.failures import DIFFERENT
 from cosv4fs.cli.output import quoted
 from cosv4fs.cli.profiles import read_profile, write_profile
 from cosv4fs.cli.session import PROTOCOLS, Session
-from cosv4fs.config import needed_options
+from cosv4fs.config import DEFAULT_PROFILE, needed_options
 from cosv4fs.options import option_named, similar_region
 from cosv4fs.protocols import CDCS, V4, ProtocolSpec
 
@@ -26,12 +26,14 @@ _QUESTIONS = {
 
 
 @command(short_help="Write credentials to a profile, and check them.")
-@click.argument("profile", default="default")
+@click.argument("profile", default=DEFAULT_PROFILE)
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), help="The service; default: cosv4.")
 @click.option("--bucket", help="Bucket or coffer with which doctor checks the profile.")
 @click.pass_obj
 def configure(session: Session, profile: str, protocol: str | None, bucket: str | None) -> None:
     """Write the options of an account to a section of the profile file, and run doctor.
+
+    Without PROFILE, writes the section default, which applies where no profile is named.
 
     On a terminal, asks for what is missing. In scripts, give the options: -o appid=..., -o region=..., -o secret_id=...
     and -o secret_key=..., where - reads a line of standard input. All other options, and --endpoint, are written, too.
@@ -134,11 +136,9 @@ def _checked(name: str, text: str, spec: ProtocolSpec) -> str:
 
 
 def _finish(session: Session, spec: ProtocolSpec, profile: str, bucket: str | None, row: dict[str, Any]) -> None:
-    """Say what was written and how to use it, and check it."""
-    variable = f"{spec.name.upper()}_PROFILE"
+    """Say what was written, check it, and say how to use it."""
     if not session.as_json:
         session.say(f"wrote {', '.join(row['options'])} to section [{profile}] of {row['file']}")
-        session.say(f"use it with -o {quoted(f'profile={profile}')}, or with {variable}={profile} in the environment")
     session.options = {spec.name: {"profile": profile}}
     if bucket is not None:
         row["findings"] = diagnose(session, f"{spec.name}://{bucket.removeprefix(f'{spec.name}://')}", write=False)
@@ -147,5 +147,15 @@ def _finish(session: Session, spec: ProtocolSpec, profile: str, bucket: str | No
         session.say(f"to check it: cosv4fs doctor -o {quoted(f'profile={profile}')} {spec.name}://{name}")
     if session.as_json:
         session.show_json(row)
+    else:
+        session.say(_use(spec, profile))
     if has_problem(row.get("findings", [])):
         sys.exit(DIFFERENT)
+
+
+def _use(spec: ProtocolSpec, profile: str) -> str:
+    """Return how to use a profile."""
+    if profile == DEFAULT_PROFILE:
+        return "it applies where no profile is named and the options and the environment lack a part of the account"
+    variable = f"{spec.name.upper()}_PROFILE"
+    return f"use it with -o {quoted(f'profile={profile}')}, or with {variable}={profile} in the environment"

@@ -43,6 +43,16 @@ def test_a_profile_works(run, account):
     assert run("-o", "profile=work", "ls", "cosv4://data").code == 0
 
 
+def test_without_a_name_it_needs_none_later(run, account):
+    given, file = account
+    done = run("configure", *settings(given), "--bucket", "data")
+    assert f"section [default] of {file}" in done.out
+    assert done.out.splitlines()[-1].startswith("it applies where no profile is named")
+    assert run("ls", "cosv4://data").code == 0
+    # the hint at a name is the last line as well
+    assert "profile=work" in run("configure", "work", *settings(given), "--bucket", "data").out.splitlines()[-1]
+
+
 def test_json_is_one_document(run, account):
     given, file = account
     row = run("configure", "--json", *settings(given), "--bucket", "cosv4://data").json

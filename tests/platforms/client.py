@@ -75,7 +75,7 @@ class Client:
 
     def command(self, *arguments: str, code: int = 0) -> str:
         variables = {f"COSV4_{name.upper()}": str(value) for name, value in self.emulator.storage_options.items()}
-        variables |= {"XDG_STATE_HOME": str(self.folder / "state"), "COSV4FS_PROFILES": str(self.folder / "profiles")}
+        variables |= {"XDG_STATE_HOME": str(self.folder / "state"), "COSV4_PROFILES": str(self.folder / "profiles")}
         command = [sys.executable, "-m", "cosv4fs", *arguments]
         done = subprocess.run(command, capture_output=True, check=False, timeout=60, env={**os.environ, **variables})
         assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
