@@ -203,14 +203,12 @@ def session_error(text: str, path: str | None, origin: Origin | CosError | None 
 
 
 def refused_before() -> str:
-    """Return the words for an attempt with ``anon=True`` that follows a refused one with keys; empty for any other.
+    """Return the text of the refusal after which an attempt with ``anon=True`` is made; empty for any other attempt.
 
     pandas makes it while it handles the `PermissionError` of the first, but most people read only the last error.
     """
     first = sys.exc_info()[1]
-    if not isinstance(first, CosPermissionError):
-        return ""
-    return f"this attempt was made without keys (anon=True), after one with keys had failed: {first.strerror}"
+    return str(first.strerror) if isinstance(first, CosPermissionError) else ""
 
 
 def with_origin(error: _E, origin: Origin | CosError | None) -> _E:

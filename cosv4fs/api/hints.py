@@ -11,15 +11,20 @@ _ID_PREFIX = "AKID"
 
 def add_hints(error: CosError, config: Config) -> None:
     """Add to the text of an error what helps to find its cause."""
-    for hint in (_swapped_keys(error, config), _anonymous(error) if config.anon else ""):
-        if hint and error.strerror and hint not in error.strerror:
-            error.strerror += f"; {hint}"
+    text = error.strerror or ""
+    first = refused_before() if config.anon else ""
+    if first and first not in text:
+        # what was wrong with the keys is the cause: people read the beginning
+        error.strerror = f"{first}; another attempt, without keys (anon=True), failed as well: {text}"
+        return
+    for hint in (_swapped_keys(error, config), _anonymous(error) if config.anon and not first else ""):
+        if hint and text and hint not in text:
+            error.strerror = text = f"{text}; {hint}"
 
 
 def _anonymous(error: CosError) -> str:
-    if isinstance(error, CosPermissionError):
-        return refused_before() or "only public objects can be read without keys: leave out anon=True"
-    return refused_before()
+    is_refused = isinstance(error, CosPermissionError)
+    return "only public objects can be read without keys: leave out anon=True" if is_refused else ""
 
 
 def _swapped_keys(error: CosError, config: Config) -> str:

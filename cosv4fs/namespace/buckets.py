@@ -17,7 +17,7 @@ from fsspec.utils import glob_translate
 from cosv4fs import paths
 from cosv4fs.api import CosClient, Entry, PathStatus
 from cosv4fs.api.paging import bounded
-from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error
+from cosv4fs.errors import CosFileNotFoundError, CosPermissionError, make_error, refused_before
 from cosv4fs.info import Info, UploadInfo, directory_info
 from cosv4fs.namespace.base import ErrorHandler, Namespace, not_found_error, omit_missing
 from cosv4fs.transfer.target import discard_sibling
@@ -211,11 +211,12 @@ class BucketNamespace(Namespace):
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:
-        """Explain refused requests for directories without keys."""
+        """Explain refused requests for directories without keys, unless the text says what was wrong with keys."""
+        before = refused_before()
         try:
             yield
         except CosPermissionError as error:
-            if self._anon:
+            if self._anon and not before:
                 text = "without keys (anon=True), directories cannot be read: name a file in full"
                 raise make_error(errno.EACCES, f"{text} ({error.strerror})", path, error) from error
             raise
