@@ -263,11 +263,15 @@ def refuse_in_url(given: Mapping[str, Any], protocol: str) -> None:
     TypeError
         Anything else.
     """
-    _refuse_unknown(given)
     for name in given:
-        instead = "setxattrs" if protocol in ATTRIBUTES[name].changed_by else "write the file with it"
+        known = _known_as(name)
+        if known is None:
+            is_expiry = name.lower().startswith("expir")
+            hint = "did you mean expiration?" if is_expiry else "a URL takes only expiration, in seconds"
+            raise TypeError(f"unexpected keyword {name!r}: {hint}")
+        instead = "setxattrs" if protocol in ATTRIBUTES[known].changed_by else "write the file with it"
         raise NotImplementedError(
-            f"{protocol} documents no parameter of a URL for {name}: make it an attribute of the file ({instead})"
+            f"{protocol} documents no parameter of a URL for {known}: make it an attribute of the file ({instead})"
         )
 
 

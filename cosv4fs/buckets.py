@@ -325,12 +325,12 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """Return a URL that reads one file without credentials.
 
         The service also accepts the signature for files whose paths begin with this one. The URL cannot be used to
-        write, list or delete.
+        write, list or delete. The file is not looked for: a URL of a missing file is returned as well.
 
         Parameters
         ----------
         expiration : int
-            Validity in seconds, at most 92 days.
+            Validity in seconds, 100 unless given (as in fsspec); at most 92 days.
         **headers
             Refused: a URL of this API cannot name headers of the download, as ``content_disposition`` in adlfs.
 
@@ -342,6 +342,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             The path is a bucket.
         NotImplementedError
             A header was given.
+        TypeError
+            An unknown keyword was given.
         """
         refuse_in_url(headers, self.client.protocol.name)
         return self.client.download_url(*paths.file_key(self._path(path)), expiration)

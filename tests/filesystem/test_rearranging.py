@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import re
 
 import fsspec
 import pytest
@@ -428,6 +429,11 @@ def test_signed_urls_read_one_object(fs, emulator):
         assert requests.get(lasting, timeout=10).content == b"not mine"
         assert requests.get(url, timeout=10).status_code == 403
         emulator.clock_offset = 0
+    with pytest.raises(TypeError, match=r"^unexpected keyword 'expires': did you mean expiration\?$"):
+        fs.sign(f"{BUCKET}/other", expires=3600)
+    for name, hint in {"expires_in": "did you mean expiration?", "lifetime": "a URL takes only expiration"}.items():
+        with pytest.raises(TypeError, match=re.escape(f"'{name}': {hint}")):
+            fs.url(f"{BUCKET}/other", **{name: 3600})
 
 
 def test_a_directory_is_not_moved_into_itself(fs):
