@@ -556,8 +556,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         mode, **keywords
             See `pipe_file`.
         resume : bool
-            Continue an interrupted upload of the same file by an earlier process, and keep an unfinished upload for a
-            later process if the connection fails for good.
+            Continue an interrupted upload of the same file, also one by an earlier process, and keep an unfinished
+            upload for a later call if the connection fails for good, or after Ctrl-C. Otherwise a failed upload is
+            removed.
         """
         path = self._path(rpath)
         if bulk.put_folder(self, lpath, path, mode, keywords):

@@ -101,7 +101,9 @@ class Fetched:
 
 def changed_error(path: str) -> CosError:
     """Return the error for an object that was replaced between two requests of one read."""
-    return make_error(errno.ESTALE, "the object was replaced while it was being read: read it again", path)
+    # a dask frame has the borders of the old file's blocks: computing it again is wrong without an error
+    text = "the object was replaced while it was being read: open it again, and build dask frames anew"
+    return make_error(errno.ESTALE, text, path)
 
 
 def clamped(start: int | None, stop: int | None, size: int) -> tuple[int, int]:
