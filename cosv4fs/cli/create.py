@@ -18,7 +18,9 @@ from cosv4fs.migrate.locations import Location
 @click.option("-p", "--parents", is_flag=True, help="Also create missing parents; existing directories are no error.")
 @click.pass_obj
 def mkdir(session: Session, urls: tuple[str, ...], parents: bool) -> None:
-    """Create directories, coffers (mkdir cdcs://coffer-APPID) and buckets of S3 (mkdir s3://bucket).
+    """Create directories, coffers and buckets of S3.
+
+    A URL without a path names a coffer or bucket: cdcs://coffer-APPID, s3://bucket.
 
     Object stores such as s3:// and coffers have no directories of their own: they appear with their first file.
     """
