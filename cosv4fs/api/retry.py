@@ -99,20 +99,20 @@ class AttemptError(Exception):
     ) -> None:
         super().__init__(str(error))
         self.error = error
-        self.make(retry)
+        self.retry = retry
         self.outcome_unknown = outcome_unknown
         self.retry_after, self.server_date = retry_after, server_date
         self.outage = outage
 
-    def make(self, retry: Retry) -> None:
-        """Let the request be retried in this way; `CosError.is_transient` tells the same to callers of the client."""
-        self._retry = retry
-        self.error.is_transient = self.error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
-
     @property
     def retry(self) -> Retry:
-        """Whether, and how, the request may be retried."""
+        """Whether, and how, the request may be retried; `CosError.is_transient` tells callers of a client the same."""
         return self._retry
+
+    @retry.setter
+    def retry(self, retry: Retry) -> None:
+        self._retry = retry
+        self.error.is_transient = self.error.is_transient or retry in (Retry.YES, Retry.BACK_OFF)
 
     @property
     def is_final(self) -> bool:

@@ -256,7 +256,7 @@ class TestSettling:
 
     def test_an_error_that_it_makes_retryable(self):
         def settle(failed):
-            failed.make(Retry.BACK_OFF)
+            failed.retry = Retry.BACK_OFF
 
         script = Script(failure(outcome_unknown=True), failure(Retry.NO))
         assert script.run(settle) == "done"

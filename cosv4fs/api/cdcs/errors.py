@@ -217,7 +217,7 @@ def _without_code(response: Response, request: Request, body: bytes) -> AttemptE
     failure = unexpected_reply(response, request, body, meaning, origin, ids=_ids(response, {}, origin))
     if status == 409 and request.method == "HEAD":
         # without a body it may be any conflict, and most of those that HEAD can meet are transient
-        failure.make(Retry.BACK_OFF)
+        failure.retry = Retry.BACK_OFF
     return failure
 
 

@@ -341,7 +341,7 @@ class CofferUploads(Client):
     def _retry_if_free(self, failure: AttemptError, coffer: str, key: str) -> None:
         """Make a refusal retryable if nothing has the name: then the attempt without a reply is still in progress."""
         if self._status(coffer, key) is None and not self._pending(coffer, key):
-            failure.make(Retry.BACK_OFF)
+            failure.retry = Retry.BACK_OFF
 
     def _abort_lost(self, coffer: str, key: str, elapsed: float) -> None:
         """Abort the upload that a request with a lost reply has opened, if there is one: it would block the name."""
@@ -434,7 +434,7 @@ class CofferUploads(Client):
                     is_adopted = self._signer.adopt_server_date(failure.server_date)
                     # another thread may have adopted the time meanwhile
                     if is_adopted or self.quirks.clock_offset != offset:
-                        failure.make(Retry.RESIGN)
+                        failure.retry = Retry.RESIGN
                 raise
 
         return super()._run(signed_in_time, settle, check_lost)
