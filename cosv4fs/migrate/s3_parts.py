@@ -7,7 +7,7 @@ for a few files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import signature
 from typing import Any
@@ -39,18 +39,22 @@ def opening(location: Location, size: int | None = None) -> dict[str, int]:
 
 
 def downloading(source: Location) -> dict[str, int]:
-    """Return keywords that make ``get_file`` keep little in memory; older versions of s3fs need none."""
-    known = signature(source.fs.get_file).parameters if S3 & source.protocols else {}
-    return {name: value for name, value in {"chunksize": _PART, "max_concurrency": _AT_ONCE}.items() if name in known}
+    """Return keywords that make ``get_file`` keep little in memory."""
+    return _taken(source.fs.get_file, chunksize=_PART, max_concurrency=_AT_ONCE) if S3 & source.protocols else {}
 
 
 def uploading(target: Location) -> dict[str, int]:
-    """Return keywords that make ``put_file`` keep little in memory, if this version of s3fs has them.
+    """Return keywords that make ``put_file`` keep little in memory.
 
     The parts stay those of s3fs: smaller files are sent at once, so that their ETag is their MD5.
     """
-    known = signature(target.fs.put_file).parameters if S3 & target.protocols else {}
-    return {"max_concurrency": _AT_ONCE // 2} if "max_concurrency" in known else {}
+    return _taken(target.fs.put_file, max_concurrency=_AT_ONCE // 2) if S3 & target.protocols else {}
+
+
+def _taken(method: Callable[..., Any], **keywords: int) -> dict[str, int]:
+    """Return the keywords that a method takes in this version of s3fs."""
+    known = signature(method).parameters
+    return {name: value for name, value in keywords.items() if name in known}
 
 
 def abort_uploads(target: Location, size: int) -> None:
