@@ -36,6 +36,15 @@ def content(size, seed=0):
     return random.Random(seed).randbytes(size)
 
 
+def write_tree(folder, sizes):
+    """Write local files with so many bytes each, by their paths in a folder; return the folder."""
+    for name, size in sizes.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content(size))
+    return folder
+
+
 def elsewhere(options):
     """Return options of a filesystem that stands for another process: it shares no cache with those of this process.
 

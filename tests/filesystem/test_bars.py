@@ -13,7 +13,7 @@ from fsspec.callbacks import Callback
 
 from cosv4fs.emulator.faults import HttpError, Refuse
 from tests.kernels import Kernel
-from tests.support import KIB, content
+from tests.support import KIB, write_tree
 
 BUCKET = "test-1250000000"
 TREE = {"empty": 0, "a": 10 * KIB, "sub/b": 20 * KIB, "sub/large": 2018 * KIB}
@@ -32,12 +32,7 @@ def fs(options):
 
 @pytest.fixture
 def tree(tmp_path):
-    folder = tmp_path / "tree"
-    for name, size in TREE.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content(size))
-    return folder
+    return write_tree(tmp_path / "tree", TREE)
 
 
 class Terminal(io.StringIO):

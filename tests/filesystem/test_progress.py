@@ -12,7 +12,7 @@ from fsspec.callbacks import Callback, TqdmCallback
 from tqdm import tqdm
 
 from cosv4fs.emulator.faults import DropReply, HttpError, Refuse
-from tests.support import MIB, content
+from tests.support import MIB, content, write_tree
 
 PROTOCOLS = ("cosv4", "cosv3")
 
@@ -79,12 +79,7 @@ class Recorder(Callback):
 @pytest.fixture
 def tree(tmp_path):
     """A local directory of small and large files, and the bytes in it."""
-    folder = tmp_path / "tree"
-    for name, size in TREE.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content(size))
-    return folder
+    return write_tree(tmp_path / "tree", TREE)
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
