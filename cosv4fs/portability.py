@@ -27,7 +27,6 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _FAR = 1 << 40
 """The position of the byte that stands for a file that is locked on Windows: what is locked there cannot be read."""
 
-
 _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Seconds between attempts to rename a file on Windows."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cosv4fs.localfiles import naming_file
+from cosv4fs.portability import BINARY
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 """Signals that would end the process without any clean-up; Windows sends the last one for Ctrl-Break."""
@@ -70,7 +71,7 @@ def fill_closed_streams() -> None:
             # the lowest free number
             socket.socket().detach()
         elif not _is_open(stream):
-            os.open(os.devnull, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            os.open(os.devnull, os.O_RDONLY | BINARY)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end of the process
 
