@@ -81,6 +81,7 @@ class Quirks:
             if value == getattr(unknown, each.name):
                 continue
             if isinstance(value, dict):
-                value = ", ".join(f"{key}: {item}" for key, item in sorted(value.items()))
+                # other threads may be learning
+                value = ", ".join(f"{key}: {item}" for key, item in sorted(value.copy().items()))
             shown = f"{value:+.0f} seconds" if isinstance(value, float) else value
             yield f"{each.name} = {shown} ({_MEANINGS[each.name]})"
