@@ -97,6 +97,7 @@ class Opens(Protocol):
         newline: str | None = None,
         size: int | None = None,
         cache_type: str | None = None,
+        # by name, although `Attributes` has them: editors complete no keywords of an `Unpack`
         content_type: str | None = None,
         cache_control: str | None = None,
         content_disposition: str | None = None,
