@@ -281,7 +281,9 @@ class Client(ABC):
             result = check_lost() if failure.outcome_unknown and check_lost is not None else None
             if result is not None:
                 return result
-            error, cause = failure.error, failure.__cause__
+            error = failure.error
+            # a cancelled request has one error for both, which would be a cycle: threads, buffers and files with it
+            cause = None if failure.__cause__ is error else failure.__cause__
         _log.debug("%r: failed: %s", error.filename, error.strerror)
         add_hints(error, self.config)
         try:
