@@ -14,6 +14,7 @@ import time
 import pytest
 
 from cosv4fs.api import CofferClient, CosV4Client
+from cosv4fs.api.connections import Timeout
 from cosv4fs.api.retry import RetryPolicy
 from cosv4fs.concurrency import Pool
 from cosv4fs.concurrency.background import run_in_background, start_background
@@ -380,6 +381,16 @@ def make_coffers(make_service):
 @pytest.fixture
 def coffers(make_coffers):
     return make_coffers()
+
+
+def hurry(client, seconds=0.5):
+    """Let a client give up after so long without an answer; return what gives it its patience back.
+
+    What has to be answered, on a machine that may be busy, comes before or after that.
+    """
+    transport, usual = client._transport, client._transport._timeout
+    transport._timeout = Timeout(usual.connect, seconds)
+    return lambda: setattr(transport, "_timeout", usual)
 
 
 def taken(protocol, options):

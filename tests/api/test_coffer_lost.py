@@ -6,7 +6,7 @@ import pytest
 
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosError, CosPossiblyCreatedError, CosUploadSessionError
-from tests.support import COFFER, MIB, content
+from tests.support import COFFER, MIB, content, hurry
 
 LOST = {
     "nothing": faults.DropReply(),
@@ -63,9 +63,10 @@ class TestPutObject:
 
     @pytest.mark.parametrize("code", TAKEN)
     def test_the_first_attempt_is_still_in_progress(self, make_coffers, code):
-        coffers = make_coffers(object_uploading=code, options={"read_timeout": 1.0})
+        coffers = make_coffers(object_uploading=code)
         stall = faults.Stall()
         coffers.fault(stall, "PutObject")
+        coffers.meanwhile(hurry(coffers.client))
         # after the timeout, and the refusal of the second attempt
         coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "PutObject")))
         assert coffers.put("/a", b"hello").size == 5
@@ -106,10 +107,10 @@ class TestInitiate:
         coffers.client.complete(COFFER, "/a", upload, coffers.send("/a", upload, b"hello"))
         assert coffers.read("/a")[0] == b"hello"
 
-    def test_the_first_attempt_is_still_in_progress(self, make_coffers):
-        coffers = make_coffers(options={"read_timeout": 1.0})
+    def test_the_first_attempt_is_still_in_progress(self, coffers):
         stall = faults.Stall()
         coffers.fault(stall, "InitiateMultipartUpload")
+        coffers.meanwhile(hurry(coffers.client))
         coffers.meanwhile(lambda: coffers.meanwhile(lambda: coffers.let_go(stall, "InitiateMultipartUpload")))
         upload = coffers.client.initiate(COFFER, "/a")
         assert [pending.upload_id for pending in coffers.client.list_uploads(COFFER)] == [upload]

@@ -13,7 +13,7 @@ import urllib3
 
 from cosv4fs.api import CofferClient
 from cosv4fs.api.request import Request
-from tests.support import KIB, KeepingServer, RawServer, content, http_reply, raw_client, read_head
+from tests.support import KIB, KeepingServer, RawServer, content, http_reply, hurry, raw_client, read_head
 
 LATE = KeepingServer.UNTIL_ASKED
 OPEN = "Connection: keep-alive"
@@ -183,7 +183,7 @@ def test_chunks_of_no_size(serve, chunk):
 def test_chunks_of_no_size_in_a_reply_to_the_api(serve, chunk):
     head = f"HTTP/1.1 200 OK\r\n{OPEN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     # everything up to the end of the connection would fill the memory
-    server, client = serve([head + chunk, LATE, FOREIGN], WHOLE, read_timeout=5)
+    server, client = serve([head + chunk, LATE, FOREIGN], WHOLE)
     with pytest.raises(ConnectionError):
         client.stat("b", "/d/")
     assert fetch(client) == DATA
@@ -203,9 +203,11 @@ def test_a_length_that_is_no_number(serve, length):
     body = json.dumps({"code": 0, "data": {"ctime": "1", "mtime": "1"}})
     head = f"HTTP/1.1 200 OK\r\n{OPEN}\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
     # its end is that of the connection, which never comes
-    server, client = serve([head + body.encode(), LATE, FOREIGN], WHOLE, read_timeout=0.2)
+    server, client = serve([head + body.encode(), LATE, FOREIGN], WHOLE)
+    be_patient = hurry(client)
     with pytest.raises(TimeoutError):
         client.stat("b", "/d/")
+    be_patient()
     assert fetch(client) == DATA
     assert server.connections == 2
 
@@ -345,7 +347,7 @@ class SlowServer(KeepingServer):
 
 def test_a_body_that_is_taken_slowly():
     with SlowServer(reply(b'{"code":0,"data":{}}')) as server:
-        client = raw_client(server, connect_timeout=0.5)
+        client = raw_client(server, connect_timeout=1.0)
         client.upload("b", "/x", content(15 * 1024 * KIB), insert_only=False)
         client.close()
 
@@ -391,9 +393,11 @@ BROKEN_OFF = {
 
 @pytest.mark.parametrize("action", BROKEN_OFF)
 def test_a_body_that_does_not_come_in_time(serve, action):
-    server, client = serve(late(FOREIGN, headers=[ETAG]), WHOLE, read_timeout=0.2)
+    server, client = serve(late(FOREIGN, headers=[ETAG]), WHOLE)
+    be_patient = hurry(client)
     with pytest.raises(TimeoutError):
         BROKEN_OFF[action](client)
+    be_patient()
     assert fetch(client) == DATA
     assert server.connections == 2
 
@@ -419,7 +423,7 @@ def test_a_redirect_is_read_to_its_end(serve):
 class TestCoffers:
     def test_a_late_body(self, serve):
         beyond = late(FOREIGN, "206 Partial", [ETAG, "Content-Range: bytes 0-87/0"])
-        server, client = serve(reply(b"", headers=[ETAG], length=100), beyond, WHOLE, **COFFERS, read_timeout=0.5)
+        server, client = serve(reply(b"", headers=[ETAG], length=100), beyond, WHOLE, **COFFERS)
         with pytest.raises(OSError, match="replaced"):
             fetch(client, 50, 60)
         assert fetch(client) == DATA

@@ -8,7 +8,7 @@ import pytest
 from cosv4fs.api import SliceSession
 from cosv4fs.emulator import faults
 from cosv4fs.errors import CosPossiblyCreatedError, CosPossiblyMovedError
-from tests.support import BUCKET, MIB, Do, content
+from tests.support import BUCKET, MIB, Do, content, hurry
 
 LOST = faults.DropReply()
 LOST_BY_RESET = faults.DropReply(reset=True)
@@ -293,9 +293,8 @@ class TestOtherClients:
             service.client.delete(BUCKET, "/dir/")
         assert service.names() == ["dir"]
 
-    def test_it_is_deleted_late(self, make_service):
+    def test_it_is_deleted_late(self, service):
         """The first attempt is still in progress when the second one is made."""
-        service = make_service(options={"read_timeout": 0.5})
         seen = service.put_before("/x", b"content")
         stall = faults.Stall(timeout=30)
         fault = service.fault(stall, op="delete")
@@ -305,6 +304,7 @@ class TestOtherClients:
             stall.release.set()
             service.fault(Do(lambda: wait_for(lambda: service.names() == [])), op="delete")
 
+        service.clock.meanwhile(hurry(service.client))
         service.clock.meanwhile(meanwhile)
         service.client.delete(BUCKET, "/x", seen=seen)
         assert fault.hits == 1
@@ -356,8 +356,7 @@ class TestOtherClients:
             service.client.move(BUCKET, "/x", "/y", seen=seen)
         assert service.names() == ["x", "z"]
 
-    def test_it_is_moved_late(self, make_service):
-        service = make_service(options={"read_timeout": 0.5})
+    def test_it_is_moved_late(self, service):
         seen = service.put_before("/x", b"content")
         service.put("/y", b"old")
         stall = faults.Stall(timeout=30)
@@ -367,6 +366,7 @@ class TestOtherClients:
             stall.release.set()
             service.fault(Do(lambda: wait_for(lambda: service.names() == ["y"])), op="move")
 
+        service.clock.meanwhile(hurry(service.client))
         service.clock.meanwhile(meanwhile)
         service.client.move(BUCKET, "/x", "/y", overwrite=True, seen=seen)
         assert service.read("/y") == b"content"
