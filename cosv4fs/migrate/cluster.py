@@ -30,7 +30,10 @@ from cosv4fs.missing_packages import missing_package
 
 _MAX_BATCH_FILES = 50
 _CONNECT_TIMEOUT = 20.0
-"""Seconds to wait for the scheduler."""
+"""Seconds that dask waits for the scheduler."""
+
+_HANG_TIMEOUT = 30.0
+"""Seconds after which an address is given up at which something listens that is no scheduler: dask waits forever."""
 
 _START_TIMEOUT = 50.0
 """Seconds to wait for a local cluster."""
@@ -192,9 +195,8 @@ def _client_class(distributed: Any) -> Any:
 
 def _client(connect: Callable[[], Any], address: str) -> Any:
     """Return what `connect` returns, a client, or raise an error that says what is wrong with the address."""
-    # dask waits forever for a server that does not speak its protocol
     connecting = _in_thread(connect)
-    if not wait([connecting], 1.5 * _CONNECT_TIMEOUT).done:
+    if not wait([connecting], _HANG_TIMEOUT).done:
         text = "this is not a dask scheduler, or it hangs: use its own port, usually 8786"
         raise OSError(errno.ETIMEDOUT, text, address)
     try:
