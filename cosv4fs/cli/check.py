@@ -75,7 +75,7 @@ class _Checking:
 
     def __init__(self, session: Session, plan: Pairs, source: Location) -> None:
         self._session, self._plan, self._source = session, plan, source
-        self._failures = FailureLog(keeps_rows=False)
+        self._failures = FailureLog(keeps_rows=False, sides=plan.sides)
         self._kinds, self._proofs, self._undated = Counter[Kind](), Counter[str](), 0
         self._printer = RowPrinter(session, ["differences"], needs_reader=True)
         self._progress = Progress(session, "checking", "checked", lines=False)
@@ -104,6 +104,9 @@ class _Checking:
             error = self._failures.record(found.error) if found.error else None
             reason = f" ({found.reason})" if found.reason else ""
             self._printer.row("differences", lambda: _row(found, path, error), f"{found.kind.value} {path}{reason}")
+        if found.kind in (Kind.EQUAL, Kind.FAILED):
+            # others may need no request
+            self._failures.end_item(found.error)
         if found.kind is Kind.FAILED:
             self._progress.fail()
         elif found.source is not None:

@@ -76,7 +76,7 @@ def cp(
 
 def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) -> None:
     count, size = plan.totals()
-    failures, copied, copied_size = FailureLog(keeps_rows=False), 0, 0
+    failures, copied, copied_size = FailureLog(keeps_rows=False, sides=plan.sides), 0, 0
 
     def record(pair: Pair, error: str | None) -> None:
         nonlocal copied, copied_size

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +17,8 @@ import click
 from cosv4fs.cli.output import print_error, print_json, printable
 from cosv4fs.cli.process import TerminatedError, is_about_output, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
+from cosv4fs.migrate.access import AccessLostError, Refusals
+from cosv4fs.migrate.locations import Location
 
 FAILED, USAGE, NOT_FOUND, REFUSED, DIFFERENT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 129, 130, 143
 
@@ -161,15 +163,16 @@ class FailureLog:
 
     `code` is the highest exit code so far, `count` the number of failures; `first` and `last` are error messages.
     `rows` are the failures as JSON output shows them, with ``url`` if it is known; none if `keeps_rows` is false, for
-    commands that print any number of them as they come.
+    commands that print any number of them as they come. `sides` are those of `Refusals`.
     """
 
-    def __init__(self, *, keeps_rows: bool = True) -> None:
+    def __init__(self, *, keeps_rows: bool = True, sides: Iterable[Location] = ()) -> None:
         self.code = 0
         self.count = 0
         self.first = self.last = ""
         self.rows: list[dict[str, Any]] = []
         self._keeps_rows = keeps_rows
+        self._refusals = Refusals(sides)
 
     def record(self, error: Exception, item: object = None) -> str:
         """Print and count a failure, and return its message; one to write to standard output ends the command."""
@@ -185,17 +188,27 @@ class FailureLog:
         self.code = max(self.code, exit_code(error))
         return text
 
+    def end_item(self, error: Exception | None) -> None:
+        """Note the end of an item, whose failure was recorded; `AccessLostError` if all others would fail, too."""
+        self._refusals.note(failed=error is not None, refused=isinstance(error, PermissionError))
+
     @contextmanager
     def recording(self, item: object = None) -> Iterator[None]:
-        """Record an exception of the block and continue; interrupts and bugs in this package propagate."""
+        """Record an exception of the block and continue; interrupts and bugs in this package propagate.
+
+        So does an `AccessLostError`, which may also follow the block.
+        """
         try:
             yield
-        except InterruptedError:
+        except (InterruptedError, AccessLostError):
             raise
         except Exception as error:
             if not _is_expected(error):
                 raise
             self.record(error, item)
+            self.end_item(error)
+        else:
+            self.end_item(None)
 
     def exit(self, summary: str = "") -> None:
         """Exit with the highest code if something failed; print `summary`, what was done, and the first failure."""

@@ -27,6 +27,7 @@ from cosv4fs.cli.transfers import Copier, row_of
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.display import counted
 from cosv4fs.localnames import LocalNames
+from cosv4fs.migrate.access import one_of_each
 from cosv4fs.migrate.infos import holds_files, info_of
 from cosv4fs.migrate.locations import Location
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -80,7 +81,7 @@ def _move_within(session: Session, locations: list[Location], new: Location, rec
     check_moves(by_url, identity=identity)
     check_targets(by_url, "moved", identity=identity)
     moves = [(old, goal, _check_move(old, goal, recursive)) for old, goal in by_url.values()]
-    failures = FailureLog()
+    failures = FailureLog(sides=one_of_each(locations))
     with (
         changing_progress(session, "moving", "moved") as progress,
         RowPrinter(session, ["files"], needs_reader=False) as report,
@@ -105,8 +106,8 @@ def _move_by_copying(
     Directories that are empty then are removed, if everything in them was selected and could be moved.
     """
     directories = [source for source in sources if recursive and holds_files(source, info_of(source))]
-    failures = FailureLog(keeps_rows=False)
     with plan_copies(sources, target, selection, recursive=recursive, jobs=jobs) as plan:
+        failures = FailureLog(keeps_rows=False, sides=plan.sides)
         resume_hint = _resume_hint(sources, target, into=any(root.place for root in plan.roots))
         copier = Copier(session, plan, jobs, MetadataOptions(), transfer=move_file, resume_hint=resume_hint)
         count, size = plan.totals()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cosv4fs.cli.logs import NORMAL, VERBOSE
 from cosv4fs.cli.session import Session
 from cosv4fs.display import counted, human_size
+from cosv4fs.migrate.access import AccessLostError
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.metadata import NotCarried
 from cosv4fs.progress import ByteBar, files_text, new_bar
@@ -36,7 +37,7 @@ _SLOWEST, _MANY = 3, 10
 class Progress:
     """What a command has done so far, shown on stderr; a context manager. Methods can be called from any thread.
 
-    After Ctrl-C or SIGTERM it prints what was done, and how to continue.
+    After Ctrl-C or SIGTERM, and when credentials have expired, it prints what was done, and how to continue.
 
     Parameters
     ----------
@@ -86,10 +87,11 @@ class Progress:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._end_listing()
         self._bar.close()
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, (KeyboardInterrupt, AccessLostError)):
+            end = "access was denied" if isinstance(error, AccessLostError) else "the interrupt"
             # SIGHUP says that the terminal was closed
             with suppress(OSError):
-                self._session.tell(f"{self._past} {self._count()} before the interrupt; {self._resume_hint()}")
+                self._session.tell(f"{self._past} {self._count()} before {end}; {self._resume_hint()}")
 
     def listed(self, count: int) -> None:
         """Count `count` more files that were listed."""

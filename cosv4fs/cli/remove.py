@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ from cosv4fs.cli.output import quoted
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each
 from cosv4fs.display import counted, human_size
+from cosv4fs.migrate.access import one_of_each
 from cosv4fs.migrate.infos import entry_of, holds_files, info_of
 from cosv4fs.migrate.locations import Location, ThreadInstances
 from cosv4fs.migrate.plan import expand_pattern
@@ -48,16 +50,17 @@ def rm(
     Files in coffers (cdcs://) cannot be removed.
     """
     check_filters(selection, urls)
-    failures = FailureLog(keeps_rows=session.as_json)
+    locations = [session.location(url) for url in urls]
+    failures = FailureLog(keeps_rows=session.as_json, sides=one_of_each(locations))
     ignored = (FileNotFoundError,) if force else ()
-    for location in map(session.location, urls):
+    for location in locations:
         check_removable(
             location, f"to empty it: cosv4fs rm -r {quoted(f'{location.url}/*')}", stays=not selection.is_everything
         )
     found: list[Location] = []
-    for url in urls:
+    for location in locations:
         with failures.recording(), suppress(*ignored):
-            found += expand_pattern(session.location(url))
+            found += expand_pattern(location)
     removal = _Removal(selection, failures, ignored, recursive=recursive, dry_run=dry_run)
     if dry_run:
         _predict(session, removal.run(found), failures)
@@ -154,12 +157,15 @@ class _Removal:
                 own.of(location).fs.rm_file(location.path)
 
         for page in files.pages():
-            removed = page
-            if not self._dry_run:
-                errors: dict[str, str | None] = {}
+            if self._dry_run:
+                yield from starmap(_Removed, page)
+                continue
+            errors: dict[str, str | None] = {}
+            try:
                 for_each(_JOBS, remove, (file for file, _ in page), self._failures, partial(_note, errors))
-                removed = [(file, size) for file, size in page if errors[file.path] is None]
-            yield from (_Removed(file, size) for file, size in removed)
+            finally:
+                # also what was removed before an interrupt
+                yield from (_Removed(file, size) for file, size in page if errors.get(file.path, "") is None)
         if not self._dry_run:
             files.remove_emptied()
 

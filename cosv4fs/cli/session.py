@@ -192,7 +192,7 @@ def for_each(
     failures: FailureLog,
     done: Callable[[_A, str | None], object] = lambda _item, _error: None,
 ) -> None:
-    """Call `action` with every item, `jobs` in parallel; record failures and continue.
+    """Call `action` with every item, `jobs` in parallel; record failures and continue, unless access is lost.
 
     `done` is called, in the calling thread, with each item and its error message, or None, as soon as the item is done.
     Ctrl-C cancels the running calls and is raised when they have ended.
@@ -208,6 +208,7 @@ def for_each(
     def record(outcome: tuple[_A, Exception | None]) -> None:
         item, error = outcome
         done(item, None if error is None else failures.record(error, item))
+        failures.end_item(error)
 
     Pool(jobs, "cosv4fs-command").map_unordered(attempt, items, record)
 

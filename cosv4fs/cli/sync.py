@@ -103,7 +103,7 @@ class _Update:
     ) -> None:
         self._session, self._plan, self._comparison, self._copier = session, plan, comparison, copier
         self._jobs, self._dry_run = jobs, dry_run
-        self._failures = FailureLog(keeps_rows=False)
+        self._failures = FailureLog(keeps_rows=False, sides=plan.sides)
         self._done = Counter[str]()
         self._printer = RowPrinter(session, ["copies", "deletions"], needs_reader=dry_run)
 

@@ -1,4 +1,4 @@
-"""Find out early whether S3 can be used, `check_access`, and later whether credentials still are: `is_refused`.
+"""Find out early whether S3 can be used, `check_access`, and later whether credentials still can: `Refusals`.
 
 s3fs repeats requests for a long time if nothing answers, and reports missing credentials and refused access as missing
 files, or without the URL.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ from cosv4fs.migrate.infos import fresh_info
 from cosv4fs.migrate.locations import S3, Location
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 20
+
+_MAX_REFUSALS = 100
+"""Files in a row to which access is denied, after which a run ends if a directory is refused, too."""
 
 _NO_CREDENTIALS = (
     "there are no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with "
@@ -66,8 +71,53 @@ def check_access(location: Location, *, must_exist: bool = False, is_target: boo
     _reached().setdefault(location.fs, set()).add(bucket)
 
 
-def is_refused(location: Location) -> bool:
-    """Return whether access to a directory is refused now, whatever caches say; at most two requests.
+class AccessLostError(PermissionError):
+    """The credentials of a run are no longer accepted."""
+
+
+class Refusals:
+    """Ends a run when its credentials have expired or were revoked: else every file would fail; thread-safe.
+
+    Parameters
+    ----------
+    sides : iterable of Location
+        What these credentials gave access to when the run began, such as the source and the target.
+    """
+
+    def __init__(self, sides: Iterable[Location]) -> None:
+        self._sides = tuple(sides)
+        self._count, self._mutex = 0, threading.Lock()
+
+    def note(self, *, failed: bool, refused: bool) -> None:
+        """Count the outcome of a file, which may have failed, maybe because access was denied.
+
+        Raises
+        ------
+        AccessLostError
+            Access was denied to many files in a row and is denied to one of the sides: else these files alone may be
+            forbidden.
+        """
+        with self._mutex:
+            self._count = self._count + refused if failed else 0
+            if self._count < _MAX_REFUSALS:
+                return
+            self._count = 0
+        for side in self._sides:
+            if _is_refused(side):
+                text = (
+                    f"access has been denied {_MAX_REFUSALS} times in a row: the credentials are no longer accepted, "
+                    "or have expired; renew them and repeat the command"
+                )
+                raise AccessLostError(errno.EACCES, text, side.url)
+
+
+def one_of_each(locations: Iterable[Location]) -> list[Location]:
+    """Return one location of each filesystem, since credentials are the same for all of its files."""
+    return list({location.fs: location for location in locations}.values())
+
+
+def _is_refused(location: Location) -> bool:
+    """Return whether access to a file or directory is refused now, whatever caches say; at most two requests.
 
     False for filesystems that other threads may be using and that are not thread-safe.
     """

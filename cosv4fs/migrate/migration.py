@@ -18,7 +18,7 @@ from typing import Any
 from cosv4fs.concurrency import Pool
 from cosv4fs.localnames import ignores_case
 from cosv4fs.migrate import cluster
-from cosv4fs.migrate.access import check_access, is_refused
+from cosv4fs.migrate.access import Refusals, check_access
 from cosv4fs.migrate.copying import ByteProgress
 from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.identities import bare_url, default_manifest, identity
@@ -40,9 +40,6 @@ _MAX_FAILURES = 1000
 
 _MAX_BATCH = 32
 """Small files of which the beginning and the outcome are recorded together."""
-
-_MAX_REFUSALS = 100
-"""Files in a row to which access is denied, after which a run ends if the directory is refused, too."""
 
 _RECORD_EVERY = 1.0
 """Seconds after which the outcomes of a batch are recorded before its end."""
@@ -271,8 +268,7 @@ class _Recorder:
     """Records outcomes in the manifest, counts them and informs the watcher; thread-safe."""
 
     def __init__(self, book: Manifest, watcher: Watcher, sides: Iterable[Location]) -> None:
-        self._book, self._watcher, self._sides = book, watcher, sides
-        self._refusals = 0
+        self._book, self._watcher, self._refusals = book, watcher, Refusals(sides)
         self._mutex = threading.Lock()
         self._reasons: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._copied = self._copied_bytes = self._found = 0
@@ -287,39 +283,17 @@ class _Recorder:
 
         Raises
         ------
-        PermissionError
+        AccessLostError
             The credentials are no longer accepted.
         """
         outcomes = list(outcomes)
         self._book.record(outcomes, begun=begun)
-        must_check = False
         for outcome in outcomes:
             with self._mutex:
                 self._count(outcome)
-                must_check |= self._has_many_refusals(outcome)
             self._watcher.done(outcome)
-        if must_check:
-            self._check_credentials()
-
-    def _has_many_refusals(self, outcome: Outcome) -> bool:
-        """Return whether this is the last of many files in a row to which access was denied."""
-        if outcome.state != FAILED:
-            self._refusals = 0
-        self._refusals += outcome.is_refused
-        if self._refusals < _MAX_REFUSALS:
-            return False
-        self._refusals = 0
-        return True
-
-    def _check_credentials(self) -> None:
-        """Raise an error if the directory is refused, too: else these files alone may be forbidden."""
-        for side in self._sides:
-            if is_refused(side):
-                text = (
-                    f"access has been denied {_MAX_REFUSALS} times in a row: the credentials are no longer accepted, "
-                    "or have expired; renew them and repeat the command: what was copied is recorded"
-                )
-                raise PermissionError(errno.EACCES, text, side.url)
+        for outcome in outcomes:
+            self._refusals.note(failed=outcome.state == FAILED, refused=outcome.is_refused)
 
     def moved(self, size: int) -> None:
         """Report that `size` more bytes were copied, or found at the target."""

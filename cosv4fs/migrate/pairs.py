@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosv4fs.localnames import LocalNames, folded, ignores_case, slashed
+from cosv4fs.migrate.access import one_of_each
 from cosv4fs.migrate.database import PAGE, Database
 from cosv4fs.migrate.entries import Entry, is_utf8
 from cosv4fs.migrate.locations import VERSION_MARK, Location
@@ -172,6 +173,11 @@ class Pairs:
     def follows_links(self) -> bool:
         """Whether targets are local, and links to directories are followed."""
         return self._names is not None
+
+    @property
+    def sides(self) -> list[Location]:
+        """What shows whether files can still be read and written: the target, and a source of each filesystem."""
+        return [*one_of_each(root.source for root in self.roots), self.target]
 
     def add_root(self, source: Location, place: str = "", *, is_named: bool = False) -> int:
         """Add a source whose target is at a place, of which nothing is known yet; return its number."""
