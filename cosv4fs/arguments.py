@@ -103,6 +103,18 @@ def path_text(path: Any) -> str:
     return text
 
 
+def check_content(path: Any, value: Any) -> None:
+    """Raise a TypeError unless a value is the content of a file: bytes, or a contiguous buffer of them."""
+    try:
+        with memoryview(value) as view:
+            if view.itemsize == 1 and view.c_contiguous:
+                return
+    except (TypeError, ValueError, BufferError):
+        pass
+    text = "a file needs bytes as its content; encode text, and use tobytes() of arrays"
+    raise TypeError(f"{path}: {text}: got {type(value).__name__}")
+
+
 def limits(name: str, values: Any, count: int) -> list[int | None]:
     """Return `count` limits of ranges: those of a sequence or array, or one limit for all."""
     try:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from fsspec.core import has_magic
 
-from cosv4fs import bulk, paths
+from cosv4fs import expansion, pairing, paths
 from cosv4fs.api import CosClient, CosV3Client, CosV4Client
 from cosv4fs.arguments import at_once, shows_keywords, whole_or_none
 from cosv4fs.attributes import Attributes, attribute_in, parsed_authority, parsed_changes, refuse_in_url
 from cosv4fs.errors import CosFileExistsError, CosPossiblyCreatedError
+from cosv4fs.files import copy_through
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.options import lists_options
@@ -35,7 +36,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     @property
     def _rearranging(self) -> Rearranging:
-        return Rearranging(self.client, self.pool, self.namespace, partial(bulk.copy_through, self))
+        return Rearranging(self.client, self.pool, self.namespace, partial(copy_through, self))
 
     # -- directories -----------------------------------------------------------------------------------------------
 
@@ -148,8 +149,8 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
             The path is empty: the API cannot list buckets.
         """
         maxdepth = whole_or_none("maxdepth", maxdepth, 1)
-        rearranging, path = self._rearranging.share(at_once("batch_size", batch_size)), bulk.plain(path)
-        bulk.invalidate_listings(self, path, recursive=recursive)
+        rearranging, path = self._rearranging.share(at_once("batch_size", batch_size)), expansion.plain(path)
+        expansion.invalidate_listings(self, path, recursive=recursive)
         found = self.expand_path(path)
         if recursive:
             rearranging.remove_trees(found, maxdepth)
@@ -196,15 +197,14 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         rearranging = self._rearranging.share(at_once("batch_size", batch_size))
         if isinstance(path1, (str, os.PathLike)) and not recursive:
             source = self._path(path1)
-            if not has_magic(source) or bulk.is_literal(self, source):
+            if not has_magic(source) or expansion.is_literal(self, source):
                 rearranging.move_file(source, self._into(path2, source))
                 return
-        path1 = bulk.plain(path1)
-        planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        checked = bulk.checked_moves(self, planned)
+        path1 = expansion.plain(path1)
+        pairs = pairing.plan_move(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         if not recursive:
             rearranging.check_files(self.expand_path(path1))
-        rearranging.move_pairs(checked)
+        rearranging.move_pairs(pairs)
 
     def _into(self, target: Any, source: str) -> str:
         """Return the target of a file: a path in `target` if that is a directory, or ends with a slash."""

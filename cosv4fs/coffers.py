@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cosv4fs import bulk, paths
+from cosv4fs import paths
 from cosv4fs.api import CofferClient
 from cosv4fs.arguments import at_once, shows_keywords
 from cosv4fs.attributes import Attributes, attribute_in
 from cosv4fs.errors import CosFileNotFoundError, CosIsADirectoryError, make_error
+from cosv4fs.files import copy_through
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
@@ -121,7 +122,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             self.namespace.directory(source)
             self.makedirs(target, exist_ok=True)
             return
-        bulk.copy_through(self, source, target)
+        copy_through(self, source, target)
 
     def _impossible(self, what: str, path: Any) -> NoReturn:
         raise NotImplementedError(f"{what} {path!r} is impossible: {WRITE_ONCE}")

@@ -1,21 +1,29 @@
-"""Read and write whole files, and copy them from and to the local disk."""
+"""Read and write one whole file, or copy it: from and to the local disk, or through this machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fsspec.callbacks import Callback
-from fsspec.utils import isfilelike, merge_offset_ranges, stringify_path
+from fsspec.utils import isfilelike
 
 from cosv4fs import paths
-from cosv4fs.arguments import at_once, limits, whole_or_none, write_mode
-from cosv4fs.attributes import Attributes, WriteKeywords, attributes_in, guessed_type, parsed_attributes
-from cosv4fs.concurrency import Pool
+from cosv4fs.arguments import at_once, check_content, whole_or_none, write_mode
+from cosv4fs.attributes import (
+    Attributes,
+    WriteKeywords,
+    attributes_in,
+    attributes_of_copy,
+    guessed_type,
+    parsed_attributes,
+    stored_by,
+    written_with_copy,
+)
 from cosv4fs.config import Config
 from cosv4fs.errors import CosError, CosIsADirectoryError
 from cosv4fs.info import InterruptedUpload
@@ -33,26 +41,24 @@ _T = TypeVar("_T")
 
 
 class Files:
-    """Reads and writes whole files. Paths are those of fsspec, without a protocol.
+    """Reads and writes whole files, one with each call. Paths are those of fsspec, without a protocol.
 
     Parameters
     ----------
-    namespace, uploader, pool, journal : Namespace, Uploader, Pool, Journal
+    namespace, uploader, journal : Namespace, Uploader, Journal
         Shared by all instances with one configuration.
     config : Config
         Limits, and whether downloads are verified.
     """
 
-    def __init__(self, namespace: Namespace, uploader: Uploader, pool: Pool, journal: Journal, config: Config) -> None:
-        self._namespace, self._uploader, self._pool = namespace, uploader, pool
-        self._journal, self._config = journal, config
+    def __init__(self, namespace: Namespace, uploader: Uploader, journal: Journal, config: Config) -> None:
+        self._namespace, self._uploader, self._journal, self._config = namespace, uploader, journal, config
 
-    def share(self, *, files: int | None = None, pieces: int | None = None) -> Files:
-        """Return the same with at most so many files, and pieces of each file, in flight; None sets no limit."""
-        if files is None and pieces is None:
+    def share(self, pieces: int | None) -> Files:
+        """Return the same with at most so many pieces of a file in flight; None sets no limit."""
+        if pieces is None:
             return self
         shared = copy(self)
-        shared._pool = self._pool.share(at_once("batch_size", files))
         shared._uploader = self._uploader.share(at_once("max_concurrency", pieces))
         return shared
 
@@ -110,57 +116,6 @@ class Files:
         if received is not None:
             received(attributes_in(download.headers))
         return result
-
-    def read_ranges(
-        self,
-        read: Callable[[str, int | None, int | None], bytes],
-        names: Sequence[str],
-        starts: Any,
-        ends: Any,
-        max_gap: int | None,
-        on_error: str,
-    ) -> list[Any]:
-        """Return the bytes of several ranges, fetched in parallel by `read`; see `cat_ranges` of the filesystem."""
-        if isinstance(names, (str, bytes, os.PathLike)):
-            raise TypeError(f"paths must be a list, not {names!r}")
-        names = [stringify_path(name) for name in names]
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError(f"paths must be a list of paths, not {names!r}")
-        if on_error not in ("raise", "return"):
-            raise ValueError(f"on_error must be raise or return, not {on_error!r}")
-        first, last = limits("starts", starts, len(names)), limits("ends", ends, len(names))
-        max_gap = whole_or_none("max_gap", max_gap, 0)
-        wanted = list(zip(names, first, last, strict=True))
-        if max_gap is None or not wanted:
-            return self._read_each(read, wanted, on_error)
-        return self._read_merged(read, wanted, max_gap, on_error)
-
-    def read_each(self, read: Callable[[str], bytes], names: list[str], on_error: str, *, is_one: bool) -> Any:
-        """Return the contents of several files by path, or that of the only one; see `cat` of the filesystem."""
-        if is_one:
-            return read(names[0])
-        results = zip(names, self._pool.map(_catching(read, on_error), names), strict=True)
-        return {name: data for name, data in results if on_error != "omit" or not isinstance(data, Exception)}
-
-    def _read_each(self, read: Callable[..., bytes], wanted: Sequence[Any], on_error: str) -> list[Any]:
-        return self._pool.map(_catching(lambda item: read(*item), on_error), wanted)
-
-    def _read_merged(self, read: Callable[..., bytes], wanted: Sequence[Any], max_gap: int, on_error: str) -> list[Any]:
-        """Merge neighbouring ranges of a file into one request, and slice the results."""
-        if any(start is None or end is None or start < 0 or end < 0 for _, start, end in wanted):
-            raise ValueError("max_gap needs explicit starts and ends that are not negative")
-        # an empty range, such as one from 4 to 2, would be merged with another one and cut that
-        names, starts, ends = ([item[part] for item in wanted if item[1] < item[2]] for part in range(3))
-        merged = list(zip(*merge_offset_ranges(names, starts, ends, max_gap=max_gap), strict=True))
-        blocks = list(zip(merged, self._read_each(read, merged, on_error), strict=True))
-
-        def cut(path: str, start: int, end: int) -> Any:
-            for (name, begin, stop), data in blocks:
-                if name == path and begin <= start and end <= stop:
-                    return data if isinstance(data, Exception) else data[start - begin : end - begin]
-            return b""
-
-        return [cut(*item) for item in wanted]
 
     def get(
         self,
@@ -236,6 +191,7 @@ class Files:
 
     def write(self, path: str, value: bytes, mode: str, keywords: WriteKeywords) -> None:
         """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
+        check_content(path, value)
         uploader, mode, attributes = self._split_keywords(mode, keywords)
         target, source = self.target(path, mode, attributes), MemorySource(value)
         with self._changing(path), naming(target):
@@ -289,15 +245,17 @@ class Files:
         return [one for one in found if not path or one["name"] == path or one["name"].startswith(path + "/")]
 
 
-def _catching(function: Callable[[Any], _T], on_error: str) -> Callable[[Any], _T | Exception]:
-    """Return a function that returns what fails as a result unless `on_error` is ``raise``; never misuse."""
+def copy_through(fs: Any, source: str, target: str) -> None:
+    """Copy a file with its attributes by reading and writing it; no transaction delays the copy.
 
-    def call(item: Any) -> _T | Exception:
-        try:
-            return function(item)
-        except OSError as error:
-            if on_error == "raise":
-                raise
-            return error
-
-    return call
+    The permission is carried only if it makes the copy private (see `written_with_copy`).
+    """
+    # this caches the status, which saves the request to open the file
+    stored = fs.attributes(source) if "biz_attr" in stored_by(fs.protocol) else {}
+    with fs.open(source, "rb") as reader:
+        data = reader.read(fs.config.slice_size)
+        attributes, _ = written_with_copy(attributes_of_copy(stored, reader.attributes), target, fs.protocol)
+        with fs._open(target, "wb", size=reader.size, **attributes) as writer:
+            while data:
+                writer.write(data)
+                data = reader.read(fs.config.slice_size)

@@ -1,7 +1,7 @@
 """`ObjectFileSystem`: fsspec's interface, as far as the filesystems for buckets and coffers share it.
 
-The methods state the contract and delegate: to the namespace (what exists), to `Files` (whole files), to `opening`
-(opened files) and to `bulk` (operations on many files).
+The methods state the contract and delegate: to the namespace (what exists), to `Files` (one whole file), to `opening`
+(opened files), and for many files to `expansion` (which), `pairing` (from where to where) and `bulk` (in parallel).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs import bulk, opening, paths, transactions
+from cosv4fs import bulk, expansion, opening, pairing, paths, transactions
 from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords, path_text, shows_keywords, whole
 from cosv4fs.attributes import Attributes, WriteKeywords
 from cosv4fs.concurrency import Pool, cancellation
@@ -299,7 +299,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         list of str, or dict
             The paths; with `detail`, infos (see `info`) by path.
         """
-        out = bulk.matches(self, path_text(path), super().glob, maxdepth, refresh=refresh, withdirs=withdirs)
+        out = expansion.matches(self, path_text(path), super().glob, maxdepth, refresh=refresh, withdirs=withdirs)
         return out if detail else list(out)
 
     def du(
@@ -314,7 +314,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         int, or dict
             The `total`; without it, sizes by path.
         """
-        sizes = bulk.sizes_by_path(self, path, maxdepth=maxdepth, withdirs=withdirs, refresh=refresh)
+        found = self.find(path, maxdepth, withdirs, detail=True, refresh=refresh)
+        sizes = {name: int(info["size"]) for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
     def size(self, path: str, refresh: bool = False) -> int:
@@ -338,7 +339,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         A path that exists is taken literally even if it looks like a pattern, and with `assume_literal` any. With
         `recursive`, everything under them is added, `maxdepth` levels deep; `refresh`: see `info`.
         """
-        return bulk.expand(self, path, recursive, maxdepth, assume_literal=assume_literal, refresh=refresh)
+        return expansion.expand(self, path, recursive, maxdepth, assume_literal=assume_literal, refresh=refresh)
 
     def created(self, path: str, refresh: bool = False) -> datetime:
         """Return when a file was created, in UTC (`refresh`: see `info`)."""
@@ -380,7 +381,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         FileNotFoundError, IsADirectoryError
             The path is not a file.
         """
-        return self.runtime.files.share(pieces=max_concurrency).read(self._path(path), start, end)
+        return self.runtime.files.share(max_concurrency).read(self._path(path), start, end)
 
     @shows_keywords(CatKeywords)
     def cat(
@@ -397,7 +398,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         `recursive`, directories stand for all their files. Further keywords are those of `cat_file`.
         """
         check_keywords("cat", kwargs, CatKeywords.__annotations__)
-        return bulk.read_all(self, path, {**kwargs}, recursive=recursive, on_error=on_error, batch_size=batch_size)
+        pool = self.pool.share(at_once("batch_size", batch_size))
+        return bulk.read_all(self, pool, path, {**kwargs}, recursive=recursive, on_error=on_error)
 
     def cat_ranges(
         self,
@@ -422,8 +424,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         batch_size : int, optional
             Ranges in flight at once.
         """
-        files = self.runtime.files.share(files=batch_size)
-        return files.read_ranges(self.cat_file, paths, starts, ends, max_gap, on_error)
+        pool = self.pool.share(at_once("batch_size", batch_size))
+        return bulk.read_ranges(pool, self.cat_file, paths, starts, ends, max_gap, on_error)
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """Return the first `size` bytes of a file, in one request; all if negative."""
@@ -461,7 +463,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
             The SHA-1 in hex that the content must have. If it has another, an OSError (EIO, or ESTALE if the file was
             replaced) is raised, and the local file is as before.
         """
-        files = self.runtime.files.share(pieces=max_concurrency)
+        files = self.runtime.files.share(max_concurrency)
         files.get(self._path(rpath), lpath, outfile, callback, received, sha1)
 
     @with_progress(TreeProgress)
@@ -486,7 +488,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         check_keywords("get", kwargs, GetKeywords.__annotations__)
         pool = self.pool.share(at_once("batch_size", batch_size))
-        pairs, named = bulk.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        pairs, named = pairing.plan_get(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
         bulk.get_each(self, pool, pairs, named, callback, {**kwargs}, recursive=recursive)
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -512,7 +514,6 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         NotImplementedError, ValueError, TypeError
             The value is not bytes, or an attribute is invalid, unknown, or cannot be stored; nothing was sent.
         """
-        bulk.check_content(path, value)
         self.runtime.files.write(self._path(path), value, mode, keywords)
 
     @shows_keywords(WriteKeywords)
@@ -530,7 +531,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         same (EINVAL). Further keywords are those of `pipe_file`.
         """
         self.runtime.files.check_keywords(mode, keywords)
-        contents = bulk.checked_contents(self, path, value)
+        contents = pairing.plan_pipe(self, path, value)
         pool = self.pool.share(at_once("batch_size", batch_size))
         pool.map(lambda item: self.pipe_file(*item, mode, **keywords), contents)
 
@@ -590,7 +591,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         self.runtime.files.check_keywords(mode, keywords)
         pool = self.pool.share(at_once("batch_size", batch_size))
-        pairs, left = bulk.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+        pairs, left = pairing.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
         one = partial(self.put_file, mode=mode, resume=resume, **keywords)
         bulk.put_each(pool, pairs, left, callback, one)
 
@@ -626,8 +627,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         on_error = on_error or ("ignore" if recursive else "raise")
         pool = self.pool.share(at_once("batch_size", batch_size))
-        planned = bulk.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        pairs = bulk.checked_copies(self, planned)
+        pairs = pairing.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
         bulk.copy_each(self, pool, pairs, on_error, recursive=recursive)
 
     # -- transactions ----------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Runtime(Generic[C_co, N_co]):
         )
         self.uploader = Uploader(client, transfer_pool, service.upload)
         journal = Journal(config.journal_dir, f"{config.api_root}{config.protocol.prefix} {config.appid}")
-        self.files = Files(self.namespace, self.uploader, self.pool, journal, config)
+        self.files = Files(self.namespace, self.uploader, journal, config)
 
 
 def _narrow(transfers: Window, others: Window) -> None:

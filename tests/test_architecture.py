@@ -48,7 +48,17 @@ LEAVES = {
 WIRE = {"api", *LEAVES, "_version"}
 TRANSFER = {"transfer", *WIRE}
 NAMESPACE = {"namespace", *TRANSFER}
-SHARED = {"bulk", "files", "rearranging", "removing", "runtime", "stored_attributes", *NAMESPACE}
+SHARED = {
+    "bulk",
+    "expansion",
+    "files",
+    "pairing",
+    "rearranging",
+    "removing",
+    "runtime",
+    "stored_attributes",
+    *NAMESPACE,
+}
 FILES = {"reader", "writer", "appending", "opening", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
@@ -76,7 +86,9 @@ MAY_IMPORT = {
     "api": WIRE,
     "transfer": TRANSFER,
     "namespace": NAMESPACE,
-    "bulk": TRANSFER,
+    "expansion": LEAVES,
+    "pairing": {"expansion", *LEAVES},
+    "bulk": {"expansion", "pairing", *LEAVES},
     "files": NAMESPACE,
     "rearranging": {"removing", *NAMESPACE},
     "removing": NAMESPACE,

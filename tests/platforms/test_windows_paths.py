@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cosv4fs import bulk, localnames
+from cosv4fs import localnames, pairing
 from cosv4fs.collisions import check_targets
 from cosv4fs.localnames import LocalNames, are_possible
 from cosv4fs.migrate import locations
@@ -21,7 +21,7 @@ def windows(monkeypatch):
     monkeypatch.setattr("fsspec.implementations.local.osp", ntpath)
     monkeypatch.setattr("fsspec.implementations.local.os", twin)
     monkeypatch.setattr(localnames, "_IS_WINDOWS", True)
-    for module in (localnames, bulk, locations):
+    for module in (localnames, pairing, locations):
         monkeypatch.setattr(module, "os", twin)
 
 
@@ -85,18 +85,18 @@ def test_names_that_no_file_has():
 def test_downloads_of_names_that_no_file_has_are_refused():
     for root in ("C:/data", "C:/data/", "//server/share", "C:/"):
         top = root.rstrip("/")
-        bulk._check_contained(root, [root, *(f"{top}/sub/{name}" for name in POSSIBLE)])
+        pairing._check_contained(root, [root, *(f"{top}/sub/{name}" for name in POSSIBLE)])
         for name in IMPOSSIBLE:
             with pytest.raises(OSError, match=r"local files cannot have this name|outside") as caught:
-                bulk._check_contained(root, [f"{top}/{name}/x"])
+                pairing._check_contained(root, [f"{top}/{name}/x"])
             assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, f"{top}/{name}/x")
 
 
 def test_what_leads_outside_is_refused():
-    bulk._check_contained("C:/data", ["C:/data/a/../b", "C:/data/./b"])
+    pairing._check_contained("C:/data", ["C:/data/a/../b", "C:/data/./b"])
     for target in ("C:/data/..\\x", "C:/data/../x", "D:/data/x", "C:/database/x"):
         with pytest.raises(OSError, match="outside"):
-            bulk._check_contained("C:/data", [target])
+            pairing._check_contained("C:/data", [target])
 
 
 def test_two_spellings_are_one_file():

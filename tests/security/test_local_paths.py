@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from cosv4fs import CosV4FileSystem
 from cosv4fs.api.cos.replies import Entry
 from cosv4fs.api.fields import Fields
-from cosv4fs.bulk import _check_contained
+from cosv4fs.pairing import _check_contained
 from tests.security.conftest import BUCKET
 from tests.security.servers import http_reply
 from tests.support import MIB, RawServer, content, read_head
