@@ -108,9 +108,9 @@ class Hung:
         self.fault = self._emulator.faults.add(times=1000, action=self.stall, **rule)
         self.process = Program(*self._arguments)
 
-    def wait_for(self, hits):
-        self.process.wait_for(self.fault, hits)
-        assert self.fault.hits >= hits
+    def wait_for(self, hits, fault=None):
+        self.process.wait_for(fault or self.fault, hits)
+        assert (fault or self.fault).hits >= hits
 
     def interrupt(self):
         self.process.interrupt()
@@ -158,20 +158,14 @@ def test_control_c_ends_against_a_service_that_hangs(hung, emulator, wire, what)
     process.end()
 
 
-def test_another_control_c_ends_the_clean_up(hung, wire):
+def test_another_control_c_ends_the_clean_up(hung, emulator, wire):
     # the first alone would wait for longer than this test
     process = hung("write", hurry=1000.0)
-    seen = []
-
-    def hangs(call):
-        seen.append(call)
-        return len(seen) > 3 + wire.before
-
-    process.start(match=hangs)
-    process.wait_for(2 if wire.before == 0 else 1)
-    before = process.fault.hits
+    asks = emulator.faults.add(match=lambda call: call.op in ("delete", "AbortMultipartUpload"), action=process.stall)
+    process.start(op=wire.slice, nth=2 + wire.before)
+    process.wait_for(1)
     process.interrupt()
-    # the clean-up has begun to ask
-    process.wait_for(before + 1)
+    # not before: the process would take two at once for one
+    process.wait_for(1, asks)
     process.interrupt()
     process.end()
