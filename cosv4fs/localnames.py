@@ -6,7 +6,9 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +50,31 @@ def folded(path: str, *, ignores_case: bool) -> str:
     return path.casefold() if ignores_case else path
 
 
-def ignores_case(path: str) -> bool:
-    """Return whether the disk of a path ignores case, by the nearest folder that exists and has letters in its name."""
-    for folder in Path(path).parents:
-        other = folder.with_name(folder.name.swapcase()) if folder.name else folder
-        if other != folder and os.path.lexists(folder):
-            return os.path.lexists(other) and os.path.samestat(folder.lstat(), other.lstat())
+def ignores_case(folder: str | Path) -> bool:
+    """Return whether a folder's disk ignores case, as those of Windows do.
+
+    Elsewhere a name in the folder shows that, for a disk may be mounted there; if it has none with letters, its own, or
+    that of the nearest folder above it. What does not exist has the disk of the nearest folder that does.
+    """
+    if _IS_WINDOWS:
+        return True
+    # pathlib raises where nothing may be asked
+    existing = [each for each in (Path(folder), *Path(folder).parents) if os.path.isdir(each)]  # noqa: PTH112
+    shown = next((each for each in chain(_entries(existing[0]), existing) if _other_case(each) != each), None)
+    with suppress(OSError):
+        return shown is not None and os.path.samestat(shown.lstat(), _other_case(shown).lstat())
     return False
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    # not a list: there may be very many
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from (Path(entry.path) for entry in entries)
+
+
+def _other_case(path: Path) -> Path:
+    # others are longer in the other case, such as a sharp s
+    return path.with_name(path.name.swapcase()) if path.name.isascii() and path.name else path
 
 
 class LocalNames:
@@ -72,7 +92,7 @@ class LocalNames:
             return f"<{id(path)}>"
         real = slashed(self.real(path, follow=path in self._followed))
         other = self._folded.setdefault(real.casefold(), real)
-        return other if other != real and ignores_case(real) else real
+        return other if other != real and ignores_case(Path(real).parent) else real
 
     def real(self, path: str, *, follow: bool) -> str:
         """Return the path of a file without symbolic links in its folder; with `follow`, not to it either."""

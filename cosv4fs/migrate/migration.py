@@ -217,7 +217,7 @@ def _bar_collisions(book: Manifest, target: Location) -> None:
     """Record as failed the files that the target cannot hold beside others."""
     if target.has_directories:
         book.bar_files_above(FILE_ABOVE)
-    if target.is_local and ignores_case(f"{target.path}/."):
+    if target.is_local and ignores_case(target.path):
         book.bar_other_spellings(SPELLED_ALIKE)
 
 

@@ -159,7 +159,7 @@ class Pairs:
         self._count = 0
         self._folders: dict[tuple[bytes, int], bool] = {}
         self._reasons: list[Row] = []
-        self._ignores_case = target.is_local and ignores_case(f"{target.path}/.")
+        self._ignores_case = target.is_local and ignores_case(target.path)
         self._names = LocalNames() if follows_links and target.is_local else None
         self._base = "" if self._names is None else self._names.real(target.path, follow=True)
 

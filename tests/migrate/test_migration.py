@@ -706,6 +706,20 @@ def test_names_that_a_disk_does_not_distinguish_are_failures(run, fs, tmp_path, 
     assert (tmp_path / "out/sub/README").read_bytes() == b"x"
 
 
+def test_what_is_in_the_target_shows_whether_its_disk_ignores_case(run, fs, tmp_path, monkeypatch):
+    """The names of folders show it for those above them: what is mounted there may be another disk."""
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for name in ("1", "Label", "lABEL"):
+        (stick / name).touch()
+    fs.pipe({"data/in/a": b"x", "data/in/A": b"x"})
+    assert run(str(stick), dry_run=True).failed == 0
+    # to a disk that ignores case, both names are one file's
+    monkeypatch.setattr("cosv4fs.localnames.os.path.samestat", lambda one, other: True)
+    for target in (stick, stick / "new"):
+        assert run(str(target), dry_run=True).failed == 2
+
+
 @pytest.mark.parametrize("kind", ["local", "s3"])
 def test_what_is_lost_or_damaged_is_found_and_copied_again(run, s3, bucket, tmp_path, kind):
     target = f"s3://{bucket}" if kind == "s3" else str(tmp_path / "out")

@@ -180,6 +180,16 @@ def impossible_names(it: Client) -> None:
     assert len(contents(Path(f"{target}-2"))) == 2 - IS_WINDOWS
 
 
+def other_spellings(it: Client) -> None:
+    """Of files whose names differ only in case, Windows would keep one: none is copied."""
+    it.fs.pipe({f"{BUCKET}/spellings/{name}": name.encode() for name in ("README", "ReadMe", "other")})
+    source, target = f"cosv4://{BUCKET}/spellings/", it.folder / "spellings"
+    for number, command in enumerate((["cp", "-r"], ["sync"], ["migrate"])):
+        it.command(*command, source, f"{target}-{number}", code=int(IS_WINDOWS))
+        copied = contents(Path(f"{target}-{number}"))
+        assert len(copied.keys() & {"README", "ReadMe"}) == (0 if IS_WINDOWS else 2), copied
+
+
 def streams(it: Client) -> None:
     """Beyond `spool_memory`, pieces are kept in temporary files; nothing is left of them."""
     data = content(5 * MIB + 3)
@@ -307,8 +317,8 @@ def migrating_into(part: Path) -> Iterator[None]:
 
 
 STEPS: tuple[Callable[[Client], Any], ...] = (
-    whole_files, replaced_in_use, replaced_after_a_scan, cancelled, trees, impossible_names, streams, directories,
-    killed, verified, coffers, commands, migrations,
+    whole_files, replaced_in_use, replaced_after_a_scan, cancelled, trees, impossible_names, other_spellings, streams,
+    directories, killed, verified, coffers, commands, migrations,
 )  # fmt: skip
 
 

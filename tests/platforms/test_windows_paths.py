@@ -110,6 +110,11 @@ def test_two_spellings_are_one_file():
         check_targets([("b/X", "C:/d/X"), ("b/x/y", "C:/d/x/y")], "downloaded", identity=identity)
 
 
+@pytest.mark.parametrize("folder", ["C:/Data", "D:/", "D:/2024", "//server/share"])
+def test_every_disk_ignores_case(folder):
+    assert localnames.ignores_case(folder)
+
+
 def test_two_forms_of_an_accent_are_one_file_on_macos(monkeypatch):
     monkeypatch.setattr(localnames, "_IGNORES_FORM", True)
     identity = LocalNames().identity
