@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import threading
 from collections.abc import Iterable
 from importlib import import_module
@@ -177,8 +178,9 @@ def _reason(error: Exception) -> str:
     """Return the cause of a failed connection, without the words of the libraries in between."""
     inner = getattr(error, "kwargs", {}).get("error")
     cause = getattr(inner, "os_error", None)
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
+        # asyncio's text is the call that failed; Windows has texts for sockets in a table of their own
+        return getattr(socket, "errorTab", {}).get(cause.errno) or os.strerror(cause.errno)
     if isinstance(cause, OSError):
-        # asyncio's text is the call that failed
-        is_known = cause.errno is not None and cause.errno > 0
-        return os.strerror(cause.errno or 0) if is_known else str(cause.strerror or cause)
+        return str(cause.strerror or cause)
     return str(inner or error)

@@ -1,6 +1,7 @@
 """S3 that cannot be used: errors name the URL and the cause, and what to do."""
 
 import errno
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -49,6 +50,26 @@ def test_an_endpoint_that_cannot_be_reached(nowhere, tmp_path, is_source):
     with pytest.raises(ConnectionError, match=f"endpoint http://{nowhere} cannot be reached: Connection ref") as caught:
         migrate(*(urls[::-1] if is_source else urls), options={"s3": ACCOUNT | {"endpoint_url": f"http://{nowhere}"}})
     assert (caught.value.errno, caught.value.filename) == (errno.EHOSTUNREACH, "s3://bucket/dir")
+
+
+def test_the_text_of_a_failure_on_windows(nowhere, tmp_path, monkeypatch):
+    """`os.strerror` knows no errors of sockets there."""
+    monkeypatch.setattr("os.strerror", lambda number: "Unknown error")
+    monkeypatch.setattr("socket.errorTab", {errno.ECONNREFUSED: "Connection refused."}, raising=False)
+    with pytest.raises(ConnectionError, match=r"cannot be reached: Connection refused\."):
+        migrate(str(tmp_path), "s3://bucket/dir", options={"s3": ACCOUNT | {"endpoint_url": f"http://{nowhere}"}})
+
+
+@pytest.mark.parametrize("number", [-2, 8, 11001], ids=["linux", "macos", "windows"])
+def test_the_text_of_an_unknown_host(tmp_path, monkeypatch, number):
+    """Its number is none of errno."""
+
+    def fail(*_, **__):
+        raise socket.gaierror(number, "name not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", fail)
+    with pytest.raises(ConnectionError, match="cannot be reached: name not known"):
+        migrate(str(tmp_path), "s3://bucket/dir", options={"s3": ACCOUNT | {"endpoint_url": "http://s3.invalid"}})
 
 
 @pytest.mark.parametrize("command", [["cp", "FILE"], ["migrate", "FOLDER"], ["sync", "FOLDER"]])
