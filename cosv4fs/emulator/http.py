@@ -153,7 +153,8 @@ class HttpServer(ThreadingTCPServer):
         """Accept a connection, or reset it."""
         accepted = self.accept() and self._slots.acquire(blocking=False)
         if not accepted:
-            reset_when_closed(request)
+            with contextlib.suppress(OSError):  # macOS sets no option of a connection that the client has reset
+                reset_when_closed(request)
         return accepted
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -3,12 +3,15 @@
 import errno
 import os
 import signal
+import socket
 import sys
+import threading
 import types
 
 import pytest
 
 from cosv4fs.emulator import Emulator
+from cosv4fs.emulator.faults import RefuseConnection
 from tests.platforms import run
 
 from .client import NOW, SECRET_ID, SECRET_KEY
@@ -178,6 +181,23 @@ def test_contents_reach_the_disk_on_macos(emulator, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", fcntl)
     assert SERVICES["buckets"](emulator).put("f", b"content").ok
     assert synced == [51]
+
+
+def test_a_client_that_resets_before_it_is_refused(emulator, monkeypatch):
+    """On macOS, a connection that was reset takes no options; the service goes on."""
+    real, refused = socket.socket.setsockopt, threading.Event()
+
+    def setsockopt(self, level, name, *value):
+        if name == socket.SO_LINGER:
+            refused.set()
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(self, level, name, *value)
+
+    emulator.faults.add(action=RefuseConnection())
+    monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
+    socket.create_connection(("127.0.0.1", emulator.port)).close()
+    assert refused.wait(20)
+    assert SERVICES["buckets"](emulator).put("f", b"content").ok
 
 
 def test_a_system_without_locks(tmp_path, monkeypatch):
