@@ -182,17 +182,15 @@ def test_a_reader_ends_without_the_collector(small_fs, emulator, wire, no_collec
     if (kind, how) == ("adaptive", "failed"):
         pytest.skip("fsspec's own prefetching keeps an error and its frames in a cycle")
     ended = [threading.Event() for _ in range(50)]
-    parts = [file.cache, *getattr(file.cache, "_ranges", ())]
+    parts = [file, file.cache, *getattr(file.cache, "_ranges", ())]
     things = [weakref.ref(part, lambda _, end=end: end.set()) for part, end in zip(parts, ended, strict=False)]
-    reader = weakref.ref(file)
     del parts
     if how == "closed":
         file.close()
     if how == "failed":
         _fail(file, emulator, wire.download, "AuthFailed" if wire.download == "GetObject" else -61)
     del file
-    assert reader() is None
-    # a thread that has just run a request may still hold it for a moment
+    # a thread that has just run a request may still hold it for a moment, and the reader with its error
     assert all(end.wait(30) for end in ended[: len(things)])
 
 
@@ -214,7 +212,8 @@ def test_json_load_leaves_nothing(fs, no_collector):
     before = sum(type(thing).__name__ == "CosReader" for thing in gc.get_objects())
     for _ in range(20):
         assert json.load(fs.open(SMALL)) == [1, 2]
-    assert sum(type(thing).__name__ == "CosReader" for thing in gc.get_objects()) == before
+    # one of an earlier test may end meanwhile
+    assert sum(type(thing).__name__ == "CosReader" for thing in gc.get_objects()) <= before
 
 
 FORK = """
