@@ -251,7 +251,7 @@ class RawServer:
         # close() alone does not wake a thread in accept()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(20)
+        self._thread.join(30)
 
     @property
     def port(self):
@@ -306,7 +306,7 @@ class KeepingServer(RawServer):
         for connection, thread in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+            thread.join(30)
 
     def _serve(self):
         while True:

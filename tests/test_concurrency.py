@@ -76,7 +76,7 @@ class TestWindow:
         thread.start()
         assert not got.is_set()
         window.release(permit)
-        thread.join(20)
+        thread.join(30)
         assert got.is_set()
 
     def test_a_waiting_thread_can_be_cancelled(self):
@@ -93,9 +93,9 @@ class TestWindow:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        assert begun.wait(20)
+        assert begun.wait(30)
         cancellation.cancel(owner)
-        thread.join(20)
+        thread.join(30)
         assert len(errors) == 1
         window.release(permit)
 
@@ -269,11 +269,11 @@ class TestGroup:
 
         def task():
             begun.set()
-            release.wait(20)
+            release.wait(30)
             ended.append(True)
 
         group.start(task)
-        assert begun.wait(20)
+        assert begun.wait(30)
         threading.Timer(0.01, release.set).start()
         group.stop()
         assert ended == [True]
@@ -329,7 +329,7 @@ class TestMap:
         assert most[0] <= 6
 
     def test_at_once(self, pool):
-        barrier = threading.Barrier(4, timeout=20)
+        barrier = threading.Barrier(4, timeout=30)
         pool.map(lambda _: barrier.wait(), range(4))
 
     def test_nested_calls_never_block(self, pool):
@@ -366,7 +366,7 @@ class TestMap:
             if item == 0:
                 failed.set()
                 raise OSError("first")
-            failed.wait(20)
+            failed.wait(30)
             ended.append(item)
 
         with pytest.raises(OSError, match="first"):
@@ -388,7 +388,7 @@ class TestMapUnordered:
         release, ended, ahead, waiting = threading.Event(), [], [], 16 * pool.most
 
         def act(item):
-            assert release.wait(20)
+            assert release.wait(30)
             ended.append(item)
 
         def items():
@@ -410,16 +410,16 @@ class TestMapUnordered:
             results.clear()
 
     def test_long_calls_have_all_threads_at_once(self, pool):
-        together = threading.Barrier(pool.most, timeout=20)
+        together = threading.Barrier(pool.most, timeout=30)
         pool.map_unordered(lambda _: together.wait(), range(pool.most))
 
     def test_results_do_not_wait_for_a_long_call(self, pool):
         handled = threading.Event()
-        pool.map_unordered(lambda item: item or handled.wait(20), range(2), lambda item: item is True or handled.set())
+        pool.map_unordered(lambda item: item or handled.wait(30), range(2), lambda item: item is True or handled.set())
         assert handled.is_set()
 
     def test_any_error_cancels_what_runs(self, pool):
-        begun, cancelled = threading.Barrier(3, timeout=20), []
+        begun, cancelled = threading.Barrier(3, timeout=30), []
 
         def act(item):
             begun.wait()

@@ -505,20 +505,20 @@ class TestDownloadUrl:
     def test_is_good_for_a_plain_client(self, service, name):
         service.put(f"/{name}", b"content")
         url = service.client.download_url(BUCKET, f"/{name}")
-        with urllib.request.urlopen(url, timeout=20) as reply:
+        with urllib.request.urlopen(url, timeout=30) as reply:
             assert reply.read() == b"content"
-        assert requests.get(url, timeout=20).content == b"content"
+        assert requests.get(url, timeout=30).content == b"content"
 
     def test_is_good_for_one_object_only(self, service):
         service.put("/x", b"content")
         service.put("/y", b"content")
         url = service.client.download_url(BUCKET, "/x").replace("/x?", "/y?")
-        assert requests.get(url, timeout=20).status_code == 403
+        assert requests.get(url, timeout=30).status_code == 403
 
     def test_expires(self, make_service):
         service = make_service(emulator={"clock": lambda: time.time() + 101})
         url = service.client.download_url(BUCKET, "/x", seconds=100)
-        assert requests.get(url, timeout=20).status_code == 403
+        assert requests.get(url, timeout=30).status_code == 403
 
     def test_shows_no_key(self, service):
         assert service.config.secret_key not in service.client.download_url(BUCKET, "/x")

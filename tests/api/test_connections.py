@@ -337,7 +337,7 @@ class SlowServer(KeepingServer):
             head, _, body = read_head(connection).partition(b"\r\n\r\n")
             missing = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(body)
             if not self.replies:
-                self.ends.wait(10)
+                self.ends.wait(30)
                 return
             while missing > 0:
                 time.sleep(0.02)

@@ -249,7 +249,7 @@ class TestOtherOperations:
         old.put("/x", b"content")
         import urllib.request
 
-        with urllib.request.urlopen(old.client.download_url(BUCKET, "/x"), timeout=20) as response:
+        with urllib.request.urlopen(old.client.download_url(BUCKET, "/x"), timeout=30) as response:
             assert response.read() == b"content"
 
 

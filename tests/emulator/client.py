@@ -80,7 +80,7 @@ class Answer:
 def exchange(emulator, method, target, *, body=None, headers=None):
     """Send one request on a connection of its own."""
     url = urlsplit(emulator.endpoint)
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
     try:
         connection.request(method, target, body=body, headers=headers or {})
         response = connection.getresponse()
@@ -92,7 +92,7 @@ def exchange(emulator, method, target, *, body=None, headers=None):
 def send_bytes(emulator, data):
     """Send bytes, close the sending side, and return everything that comes back."""
     address = ("127.0.0.1", emulator.port)
-    with socket.create_connection(address, timeout=20) as connection, contextlib.suppress(ConnectionError):
+    with socket.create_connection(address, timeout=30) as connection, contextlib.suppress(ConnectionError):
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:

@@ -148,5 +148,5 @@ class Standalone:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=30)
         return self.process.returncode, out, err

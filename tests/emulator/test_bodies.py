@@ -185,7 +185,7 @@ def test_spellings_of_a_path(client, encoded):
 
 def test_raw_bytes_in_a_path(client):
     client.upload("/中", b"x")
-    sock = socket.create_connection(("127.0.0.1", client.emulator.port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", client.emulator.port), timeout=30)
     with sock, sock.makefile("rb") as stream:
         head = f"GET /files/v2/{APPID}/b/中?op=stat HTTP/1.0\r\nHost: x\r\nAuthorization: {sign()}\r\n\r\n"
         sock.sendall(head.encode())
@@ -199,7 +199,7 @@ def test_expect_100_continue(emulator):
         f"Content-Type: multipart/form-data; boundary={B}\r\nContent-Length: {len(body)}\r\n"
         "Expect: 100-continue\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=20) as sock, sock.makefile("rb") as stream:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=30) as sock, sock.makefile("rb") as stream:
         sock.sendall(head.encode())
         assert stream.readline() == b"HTTP/1.1 100 Continue\r\n"
         assert stream.readline() == b"\r\n"

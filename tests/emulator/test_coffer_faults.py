@@ -26,7 +26,7 @@ def test_parts(coffers):
     assert coffers.part("f", upload, 3, BODY).status == 503
     assert [part["PartNumber"] for part in coffers.parts("f", upload).json["Part"]] == [1, 2]
     blobs = coffers.emulator.root / "blobs"
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while len(list(blobs.iterdir())) > 2 and time.monotonic() < until:
         time.sleep(0.01)
     assert len(list(blobs.iterdir())) == 2
@@ -59,13 +59,13 @@ def test_large_bodies_are_never_in_memory(coffers):
     results = []
     thread = threading.Thread(target=lambda: results.append(coffers.put("f", content, Content_MD5=md5(content)).status))
     thread.start()
-    assert stall.entered.wait(20)
+    assert stall.entered.wait(30)
     server = coffers.emulator._server
     with server._changed:
         held = [len(connection.buffer) for connection in server._connections]
     assert 0 < max(held) <= 1 << 20
     stall.release.set()
-    thread.join(20)
+    thread.join(30)
     assert results == [200]
     answer = coffers.get("f")
     assert answer.body == content
@@ -82,9 +82,9 @@ def test_a_reply_can_stall_after_its_blanks(make_coffers):
     results = []
     thread = threading.Thread(target=lambda: results.append(coffers.finish("f", upload, [(1, tag)])))
     thread.start()
-    assert stall.entered.wait(20)
+    assert stall.entered.wait(30)
     assert results == []
     assert coffers.get("f").body == BODY
     stall.release.set()
-    thread.join(20)
+    thread.join(30)
     assert results[0].json["Coffer"] == COFFER

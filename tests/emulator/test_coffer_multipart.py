@@ -238,13 +238,13 @@ def test_two_simple_uploads_at_once(coffers):
     stall = faults.Stall()
     coffers.emulator.faults.add(op="PutObject", action=stall)
     thread, results = in_background(lambda: coffers.put("f", b"first").status)
-    assert stall.entered.wait(20)
+    assert stall.entered.wait(30)
     answer = coffers.put("f", b"second")
     assert (answer.status, answer.code) == (409, "ObjectAlreadyUploading")
     assert coffers.of_object("POST", "f", {"uploads": None}).code == "ObjectAlreadyUploading"
     assert coffers.put("g").status == 200
     stall.release.set()
-    thread.join(20)
+    thread.join(30)
     assert results == [200]
     assert coffers.get("f").body == b"first"
     assert coffers.put("f").code == "ObjectAlreadyExistsOwnedByYou"
@@ -255,10 +255,10 @@ def test_an_upload_that_ends_while_a_part_is_received(small):
     stall = faults.Stall()
     small.emulator.faults.add(op="UploadPart", action=stall)
     thread, results = in_background(lambda: small.part("f", upload, 1, b"x").code)
-    assert stall.entered.wait(20)
+    assert stall.entered.wait(30)
     assert small.abort("f", upload).status == 204
     stall.release.set()
-    thread.join(20)
+    thread.join(30)
     assert results == ["NoSuchUpload"]
     assert small.put("f").status == 200
     assert len(list((small.emulator.root / "blobs").iterdir())) == 1
@@ -274,7 +274,7 @@ def test_many_uploads_at_once(small):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(30)
     assert sorted(results) == [200] + [409] * 5
     upload = small.uploads().json["Upload"][0]["UploadId"]
     parts = {number: bytes([number]) * 1000 for number in range(1, 9)}
@@ -282,6 +282,6 @@ def test_many_uploads_at_once(small):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(30)
     assert small.finish("f", upload, [(number, etag(content)) for number, content in parts.items()]).status == 200
     assert small.get("f").body == b"".join(parts.values())

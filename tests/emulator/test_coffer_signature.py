@@ -137,7 +137,7 @@ def send(emulator, name, signature=None, *, lower=True):
         f"q-sign-algorithm=sha1&q-ak={IDENTITY['secret_id']}&q-sign-time={time}&q-key-time={time}"
         f"&q-header-list={names(headers)}&q-url-param-list={parameter_names}&q-signature={signature or expected}"
     )
-    connection = http.client.HTTPConnection(*urlsplit(emulator.endpoint).netloc.split(":"), timeout=20)
+    connection = http.client.HTTPConnection(*urlsplit(emulator.endpoint).netloc.split(":"), timeout=30)
     try:
         body = CONTENT if name == "V1" else b""
         target = quote(path, safe="/") + ("?" + query if query else "")
@@ -282,7 +282,7 @@ def test_the_vendors_signer(make_coffers):
         def ask(method, path, params, **more):
             auth = sdk.CosS3Auth(config, path, params)
             url = coffers.emulator.endpoint + quote(path)
-            return session.request(method, url, params=params, auth=auth, timeout=20, **more)
+            return session.request(method, url, params=params, auth=auth, timeout=30, **more)
 
         key = f"/{COFFER}/目录/a b+c(1).txt"
         assert ask("PUT", key, {}, data=b"by the vendor", headers={"Content-Type": "text/plain"}).status_code == 200
@@ -293,4 +293,4 @@ def test_the_vendors_signer(make_coffers):
         assert ask("POST", f"/{COFFER}/parts", {"uploadId": upload}, data=body).status_code == 200
         listed = ask("GET", f"/{COFFER}", {"prefix": "目录/a b", "max-keys": "5"}).json()
         assert [entry["Key"] for entry in listed["Contents"]] == ["目录/a b+c(1).txt"]
-        assert session.get(f"{coffers.emulator.endpoint}/{COFFER}", timeout=20).status_code == 401
+        assert session.get(f"{coffers.emulator.endpoint}/{COFFER}", timeout=30).status_code == 401

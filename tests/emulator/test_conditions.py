@@ -103,7 +103,7 @@ def test_a_304_says_nothing_of_a_body_and_the_connection_goes_on(client):
     client.upload("/f", DATA)
     client.post("/f", "update", carrier="json", custom_headers={"Cache-Control": "max-age=9", "Content-Type": "text/x"})
     head = f"GET {client.target('/f')} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\n"
-    with socket.create_connection(("127.0.0.1", client.emulator.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", client.emulator.port), timeout=30) as connection:
         connection.sendall(f"{head}If-None-Match: {TAGS['buckets']}\r\n\r\n{head}Connection: close\r\n\r\n".encode())
         with connection.makefile("rb") as stream:
             first, _, rest = stream.read().partition(b"\r\n\r\n")

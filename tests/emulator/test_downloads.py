@@ -148,7 +148,7 @@ def test_dialects(make_emulator):
 def test_a_download_continues_when_the_file_is_replaced(client):
     content = bytes(20 * 1024 * 1024)
     client.upload("/f", content)
-    sock = socket.create_connection(("127.0.0.1", client.emulator.port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", client.emulator.port), timeout=30)
     with sock, sock.makefile("rb") as stream:
         sock.sendall(f"GET {client.target('/f')} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\n\r\n".encode())
         assert stream.readline() == b"HTTP/1.1 200 OK\r\n"

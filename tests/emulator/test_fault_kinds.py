@@ -22,7 +22,7 @@ class Wire:
     """One connection, byte by byte."""
 
     def __init__(self, emulator):
-        self.socket = socket.create_connection(("127.0.0.1", emulator.port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", emulator.port), timeout=30)
 
     def __enter__(self):
         return self
@@ -55,7 +55,7 @@ def body(data):
 
 def settle():
     """Wait until a restart that was ordered is over."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while any(thread.name == "cos-emulator-restart" for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -175,7 +175,7 @@ def test_trickle(emulator, client):
 def test_pieces_arrive_one_by_one(emulator, client):
     client.upload("/f", b"0123456789")
     gate = threading.Semaphore(0)
-    emulator.faults.add(action=faults.Trickle(4, pause=lambda _: gate.acquire(timeout=10)))
+    emulator.faults.add(action=faults.Trickle(4, pause=lambda _: gate.acquire(timeout=30)))
     with Wire(emulator) as wire, wire.get(Connection="close").socket.makefile("rb", buffering=0) as stream:
         while stream.readline() != b"\r\n":
             pass
@@ -190,7 +190,7 @@ def test_stall_within_a_reply(emulator, client):
     emulator.faults.add(op="download", action=action)
     with Wire(emulator) as wire:
         wire.get(Connection="close")
-        assert action.entered.wait(10)
+        assert action.entered.wait(30)
         data = b""
         while not data.endswith(b"\r\n\r\n" + BODY[:5]):
             data += wire.socket.recv(65536)
@@ -198,7 +198,7 @@ def test_stall_within_a_reply(emulator, client):
         with pytest.raises(TimeoutError):
             wire.socket.recv(65536)
         action.release.set()
-        wire.socket.settimeout(20)
+        wire.socket.settimeout(30)
         assert wire.rest() == (BODY[5:], False)
 
 

@@ -39,7 +39,7 @@ def test_every_fault_ends_by_itself(service, name):
             attempt()
         except (*GONE, ValueError, RecursionError):
             pass
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while not fault.hits and time.monotonic() < until:
             time.sleep(0.01)
         assert fault.hits == 1
@@ -137,7 +137,7 @@ def test_stall(service):
     answers = []
     thread = threading.Thread(target=lambda: answers.append(service.put("f")))
     thread.start()
-    assert action.entered.wait(10)
+    assert action.entered.wait(30)
     assert service.put("g").ok
     assert answers == []
     action.release.set()
@@ -158,9 +158,9 @@ def test_stop_ends_a_stall(service):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert action.entered.wait(10)
+    assert action.entered.wait(30)
     service.emulator.stop()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 

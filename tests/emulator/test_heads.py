@@ -69,7 +69,7 @@ def test_bodies_without_a_length_end_the_connection(service, length, coding):
 
 def test_a_refused_client_may_finish_before_it_reads(service):
     """As HTTP libraries do; a reset in between would take the reply from them."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.emulator.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", service.emulator.port, timeout=30)
     try:
         connection.request("POST", "/x", body=iter([bytes(1 << 20)] * 20))
         assert connection.getresponse().status == 411
@@ -106,7 +106,7 @@ def test_a_body_longer_than_its_length(client):
 
 def test_what_is_no_line_is_refused_at_once(service):
     """A TLS client says hello without any line break, and waits."""
-    with socket.create_connection(("127.0.0.1", service.emulator.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", service.emulator.port), timeout=30) as connection:
         connection.sendall(bytes.fromhex("16030100fa010000f60303") + b"\x55" * 32)
         with connection.makefile("rb") as stream:
             assert stream.readline() == b"HTTP/1.1 400 Bad Request\r\n"

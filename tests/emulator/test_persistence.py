@@ -206,7 +206,7 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path, kind):
         for index, content in enumerate(contents[:4]):
             if service.send("u", upload, index, content).ok:
                 parts.append(index)
-        assert stored.wait(20)
+        assert stored.wait(30)
         server.process.kill()
 
     threads = [threading.Thread(target=put, args=(number,)) for number in range(2)] + [threading.Thread(target=send)]

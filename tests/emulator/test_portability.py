@@ -61,7 +61,7 @@ USED = """
             print(kind.kind, "locked", "another emulator is using the folder" in str(error))
 
         # connections that wait for another request
-        idle = [http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=20) for _ in range(2)]
+        idle = [http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=30) for _ in range(2)]
         for connection in idle:
             connection.request("GET", "/")
             connection.getresponse().read()
@@ -75,7 +75,7 @@ USED = """
     waiting = [thread for thread in threading.enumerate() if "process_request" in thread.name]
     for thread in waiting:
         # what ends by itself only needs its turn
-        thread.join(10)
+        thread.join(30)
     print(kind.kind, "stopped", [thread for thread in waiting if thread.is_alive()])
 """
 
@@ -97,7 +97,7 @@ IN_USE = """
         bodies = []
         reader = threading.Thread(target=lambda: bodies.append(service.get("f").body))
         reader.start()
-        assert stall.entered.wait(20)
+        assert stall.entered.wait(30)
 
         def replace(content):
             assert service.client.upload("/f", content, signature=service.signature, insertOnly=0).code == 0
@@ -196,7 +196,7 @@ def test_a_client_that_resets_before_it_is_refused(emulator, monkeypatch):
     emulator.faults.add(action=RefuseConnection())
     monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
     socket.create_connection(("127.0.0.1", emulator.port)).close()
-    assert refused.wait(20)
+    assert refused.wait(30)
     assert SERVICES["buckets"](emulator).put("f", b"content").ok
 
 

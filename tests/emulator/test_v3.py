@@ -373,7 +373,7 @@ def test_faults_apply_to_the_reply_as_sent(v3, by):
     """The length is wrong relative to the body without its request id."""
     body = v3.get("/", "stat").body
     v3.emulator.faults.add(op="stat", action=faults.WrongLength(by))
-    with socket.create_connection(("127.0.0.1", urlsplit(v3.emulator.endpoint).port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", urlsplit(v3.emulator.endpoint).port), timeout=30) as wire:
         target = v3.target("/", op="stat")
         wire.sendall(
             f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {sign()}\r\nConnection: close\r\n\r\n".encode()

@@ -46,7 +46,7 @@ _PARTS = {**_OPTIONS, "slice_size": MIB, "single_upload_limit": 600 * KIB}
 _BUCKET, _BEYOND, _WHOLE, _ACCOUNT = "box", "crate", "whole", "-1250000000"
 _numbers = itertools.count()
 
-_TIMEOUT = 10.0
+_TIMEOUT = 30.0
 """Seconds that a restart of the service may take."""
 
 State = dict[str, "bytes | str | None"]

@@ -117,7 +117,7 @@ class TestRanges:
             first = group.try_start(fail)
             assert first is not None
             first.add_callback(lambda _: failed.set())
-            assert failed.wait(20)
+            assert failed.wait(30)
             group.try_start(lambda: None)
             with pytest.raises(OSError, match="broken"):
                 group.wait()

@@ -80,7 +80,7 @@ def test_control_c_ends_what_is_under_way(fs, emulator, tmp_path, what, wire, pr
     process.wait_for(fault, count)
     process.interrupt()
     # every request stalls until the end of this test: the process could not end by itself
-    text = process.text(timeout=20)
+    text = process.text(timeout=45)
     release.set()
     assert process.code == 0
     # of many, one may be cut off while its session is being opened: a busy service may refuse to remove that

@@ -261,7 +261,7 @@ def test_a_listing_that_was_asked_for_before_a_write_is_not_kept(fs, emulator):
     emulator.faults.add(op="list", action=stall)
     slow = threading.Thread(target=fs.ls, args=(folder,))
     slow.start()
-    assert stall.entered.wait(10)
+    assert stall.entered.wait(30)
     fs.pipe_file(f"{folder}/b", b"")
     released.set()
     slow.join()

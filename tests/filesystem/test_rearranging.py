@@ -420,14 +420,14 @@ def test_signed_urls_read_one_object(fs, emulator):
 
     fs.pipe({f"{BUCKET}/a b+c": b"mine", f"{BUCKET}/other": b"not mine"})
     url = fs.sign(f"{fs.protocol}://{BUCKET}/a b+c", expiration=60)
-    assert requests.get(url, timeout=10).content == b"mine"
-    assert requests.get(url.replace("a%20b%2Bc", "other"), timeout=10).status_code == 403
+    assert requests.get(url, timeout=30).content == b"mine"
+    assert requests.get(url.replace("a%20b%2Bc", "other"), timeout=30).status_code == 403
     assert emulator.storage_options["secret_key"] not in url
     assert fs.url(f"{BUCKET}/other") != url
     for lasting in (fs.url(f"{BUCKET}/other", expires=3600), fs.url(f"{BUCKET}/other", 3600)):
         emulator.clock_offset = 1800
-        assert requests.get(lasting, timeout=10).content == b"not mine"
-        assert requests.get(url, timeout=10).status_code == 403
+        assert requests.get(lasting, timeout=30).content == b"not mine"
+        assert requests.get(url, timeout=30).status_code == 403
         emulator.clock_offset = 0
     with pytest.raises(TypeError, match=r"^unexpected keyword 'expires': did you mean expiration\?$"):
         fs.sign(f"{BUCKET}/other", expires=3600)

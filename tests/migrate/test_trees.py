@@ -71,8 +71,8 @@ def join_listing_threads(others=()):
     for thread in threading.enumerate():
         if thread.name.startswith("cosv4fs-list") and thread not in others:
             # one that is only just being started is among them, and cannot be joined
-            assert thread._started.wait(20)
-            thread.join(20)
+            assert thread._started.wait(30)
+            thread.join(30)
             assert not thread.is_alive()
 
 
@@ -428,7 +428,7 @@ def test_nobody_waits_for_the_threads_of_a_walk_that_is_not_taken_to_its_end(mon
 
     def visit(folder):
         yield [folder], []
-        if release.wait(20):
+        if release.wait(30):
             walks[0].close()
             closed.set()
         yield [folder], []
@@ -436,7 +436,7 @@ def test_nobody_waits_for_the_threads_of_a_walk_that_is_not_taken_to_its_end(mon
     walks = [Walk(visit, 2).pages(Stack([""]))]
     next(walks[0])
     release.set()
-    assert closed.wait(20)
+    assert closed.wait(30)
 
 
 def test_threads_end_with_their_walk():
@@ -470,7 +470,7 @@ def test_a_walk_goes_on_in_another_thread_where_none_can_be_started(monkeypatch)
     next(pages)
     thread = threading.Thread(target=lambda: taken.extend(pages), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(30)
     assert sorted(taken) == [[0]] + [[1]] * 22 + [[2]] * 42
 
 
@@ -484,7 +484,7 @@ def test_a_forked_child_has_no_part_in_a_walk():
         next(pages)
         child = os.fork()
         if not child:
-            signal.alarm(20)
+            signal.alarm(30)
             code = 1
             with suppress(BaseException):
                 try:
@@ -504,7 +504,7 @@ def test_an_interrupt_ends_requests_that_wait(make, emulator):
     try:
         with suppress(KeyboardInterrupt):
             for _ in scan(tree):
-                assert stall.entered.wait(20)
+                assert stall.entered.wait(30)
                 raise KeyboardInterrupt
         join_listing_threads()
     finally:

@@ -149,7 +149,7 @@ def cancelled(it: Client) -> None:
         thread.start()
         assert fault.entered.wait(30)
         cancellation.cancel(errors)
-        thread.join(10)
+        thread.join(30)
         assert [type(error).__name__ for error in errors] == ["CosInterruptedError"], errors
         fault.release.set()
 

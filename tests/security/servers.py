@@ -73,12 +73,12 @@ class TunnelProxy(RawServer):
             return
         self.requests.append(head)
         assert re.match(rb"CONNECT \S+ HTTP/1\.[01]\r\n", head)
-        with socket.create_connection(("127.0.0.1", self._target), timeout=20) as other:
+        with socket.create_connection(("127.0.0.1", self._target), timeout=30) as other:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             back = threading.Thread(target=_pump, args=(other, connection))
             back.start()
             _pump(connection, other)
-            back.join(20)
+            back.join(30)
 
 
 def _pump(source, target):

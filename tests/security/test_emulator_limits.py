@@ -23,7 +23,7 @@ ASK = b"GET /files/v2/1250000000/box/?op=stat HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def connect(emulator):
-    return socket.create_connection(("127.0.0.1", emulator.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", emulator.port), timeout=30)
 
 
 def ask(connection):
@@ -94,7 +94,7 @@ def test_large_bodies_take_turns(monkeypatch):
             with pytest.raises(TimeoutError):
                 second.recv(65536)
             assert is_served(emulator)  # small ones need no turn
-            second.settimeout(20)
+            second.settimeout(30)
             first.sendall(bytes(5 * MIB))
             assert first.recv(65536).startswith(b"HTTP/1.1 4")
             assert second.recv(65536).startswith(b"HTTP/1.1 100 ")
@@ -115,7 +115,7 @@ def process():
         ports = [int(running.stdout.readline().rpartition(":")[2]) for _ in range(2)]
         yield ports, lambda: peak(running.pid)
         running.terminate()
-        running.communicate(timeout=20)
+        running.communicate(timeout=30)
 
 
 def peak(pid):
@@ -240,7 +240,7 @@ def test_a_fault_of_its_own_tells_no_signature(fs, emulator, monkeypatch, capfd)
     monkeypatch.setattr("cosv4fs.emulator.cos.api.CosApi.perform", fail)
     headers = {"Authorization": signature}
     url = f"{emulator.endpoint}/files/v2/1250000000/{BUCKET}/"
-    reply = requests.get(url, params={"op": "stat", "sign": signature}, headers=headers, timeout=20)
+    reply = requests.get(url, params={"op": "stat", "sign": signature}, headers=headers, timeout=30)
     assert reply.status_code == 500
     told = capfd.readouterr().err
     assert "a fault" in told

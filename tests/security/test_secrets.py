@@ -377,7 +377,7 @@ def test_the_emulator_logs_no_credentials(emulator, fs, seen, capfd):
     url = fs.sign(f"{BUCKET}/x")
     import requests
 
-    assert requests.get(url, timeout=20).content == b"x"
+    assert requests.get(url, timeout=30).content == b"x"
     for record in emulator.requests:
         _print_request(record)
     told = capfd.readouterr().err

@@ -240,7 +240,7 @@ def test_what_comes_after_a_cancellation_is_still_decrypted(certificate):
         client, owner = raw_client(server, verify=str(certificate.path)), object()
 
         def interrupt():
-            assert server.sent.wait(20)
+            assert server.sent.wait(30)
             cancellation.cancel(owner)
 
         with cancellation.working_for(owner):

@@ -189,7 +189,7 @@ def test_a_sink_gets_everything_in_order_and_ranges_overlap(service):
     reading = threading.Thread(target=download(service).to_sink, args=(sink,))
     reading.start()
     try:
-        assert all(stall.entered.wait(20) for stall in stalls)
+        assert all(stall.entered.wait(30) for stall in stalls)
         assert sink.getvalue() == DATA[:RANGE]
     finally:
         release.set()

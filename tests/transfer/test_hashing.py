@@ -34,7 +34,7 @@ class Held:
 
     def __iter__(self):
         self.reached.set()
-        assert self.released.wait(20)
+        assert self.released.wait(30)
         return iter([self.view])
 
 
@@ -55,7 +55,7 @@ def start():
 
     yield begin
     for thread in threads:
-        thread.join(20)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -143,7 +143,7 @@ class TestThreads:
     def test_what_comes_meanwhile_is_left_to_the_thread_that_hashes(self, hashed, start):
         held = Held(memoryview(b"ab"))
         start(lambda: hashed.add(0, held))
-        assert held.reached.wait(20)
+        assert held.reached.wait(30)
         # returns at once
         hashed.add(2, memoryview(b"cd"))
         held.released.set()
@@ -155,7 +155,7 @@ class TestThreads:
         def hash_then_offer():
             hash_next()
             while late:
-                start(partial(hashed.add, 2, late.pop())).join(20)
+                start(partial(hashed.add, 2, late.pop())).join(30)
 
         monkeypatch.setattr(hashed, "_hash_next", hash_then_offer)
         hashed.add(0, memoryview(b"ab"))
@@ -167,9 +167,9 @@ class TestThreads:
         start(lambda: (hashed.wait_for(2), ended.set()))
         assert not ended.is_set()
         hashed.add(0, memoryview(b"ab"))
-        assert ended.wait(20)
+        assert ended.wait(30)
         start(lambda: hashed.add(2, held))
-        assert held.reached.wait(20)
+        assert held.reached.wait(30)
         hashed.wait_for(2)
         held.released.set()
         hashed.wait_for(4)
@@ -188,9 +188,9 @@ class TestEnd:
                     errors.append(error)
 
         thread = start(wait)
-        assert waiting.wait(20)
+        assert waiting.wait(30)
         cancellation.cancel(owner)
-        thread.join(20)
+        thread.join(30)
         assert len(errors) == 1
 
     def test_a_failed_sibling(self):
@@ -200,7 +200,7 @@ class TestEnd:
         def send(number, hashed):
             if number == 0:
                 for _ in range(3):
-                    assert offered.acquire(timeout=20)
+                    assert offered.acquire(timeout=30)
                 raise OSError("the first piece cannot be read")
             hashed.add(number, memoryview(b"x"))
             offered.release()
@@ -253,7 +253,7 @@ class TestReading:
     def idle(self, pool):
         """Let a thread have nothing to do."""
         pool.threads.submit(Task(bool))
-        patience = time.monotonic() + 20
+        patience = time.monotonic() + 30
         while not pool.threads.has_idle and time.monotonic() < patience:
             time.sleep(0.001)
 
@@ -284,7 +284,7 @@ class TestReading:
             hash_next(content)
 
         monkeypatch.setattr(ContentHash, "_hash_next", note)
-        read_hash, patience = ReadHash(len(DATA), pool), time.monotonic() + 20
+        read_hash, patience = ReadHash(len(DATA), pool), time.monotonic() + 30
         for offset, view in pieces(PIECE // 2):
             read_hash.take(offset, [view])
             while read_hash._task is not None and not (read_hash._task.is_done and pool.threads.has_idle):

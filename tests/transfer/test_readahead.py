@@ -146,7 +146,7 @@ def test_jumping_fetches_little_more_than_is_read():
 
 def test_reading_on_overlaps_with_fetching():
     pool = Pool(4, "test")
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=30)
 
     class Slow(Remote):
         def fill(self, start, view):
@@ -185,7 +185,7 @@ class TestFailures:
 
         def fails(start):
             # the reader waits for the first, which is the last to fail
-            patience = time.monotonic() + 20
+            patience = time.monotonic() + 30
             while start == 0 and failing and not others_are_done() and time.monotonic() < patience:
                 time.sleep(0.001)
             return start in failing
@@ -266,7 +266,7 @@ def test_an_interrupt_does_not_wait_for_its_turn(stop):
     def fill(start, view):
         if start:
             raise stop
-        over.wait(20)
+        over.wait(30)
         raise OSError(errno.EIO, "too late")
 
     cache = ReadAhead(BLOCK, DATA.__getitem__, fill, len(DATA), pool=Pool(1, "test"))

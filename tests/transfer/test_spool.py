@@ -45,7 +45,7 @@ class Disk:
     def write(self, view):
         self.has_begun.set()
         if self.permits is not None:
-            assert self.permits.acquire(timeout=20)
+            assert self.permits.acquire(timeout=30)
         taken = min(self.room, len(view))
         self.room -= taken
         if not taken:
@@ -182,7 +182,7 @@ class TestBeside:
         disk = make_disk(MIB, permits)
         spool = make(0)
         spool.append(memoryview(DATA)[: 50 * KIB])
-        assert disk.has_begun.wait(20)
+        assert disk.has_begun.wait(30)
         assert spool.size == 50 * KIB
         permits.release(9)
         spool.complete()
@@ -193,7 +193,7 @@ class TestBeside:
         write, wait = TemporaryFile.write, Task.wait
 
         def write_late(file, offset, view):
-            assert threading.current_thread() is main or is_waited_for.wait(20)
+            assert threading.current_thread() is main or is_waited_for.wait(30)
             write(file, offset, view)
 
         def note_wait(task):
@@ -223,7 +223,7 @@ class TestBeside:
         monkeypatch.setattr(Spool, "hash_into", hash_into)
         spool = make(10 * KIB)
         spool.append(memoryview(DATA))
-        assert hashed.wait(20)
+        assert hashed.wait(30)
         spool.complete()
         assert spool.sha1() == hashlib.sha1(DATA).hexdigest()
         spool.close()
@@ -239,7 +239,7 @@ class TestBeside:
         spool = make(MIB)
         spool.append(memoryview(DATA))
         spool.complete()
-        assert hashed.wait(20)
+        assert hashed.wait(30)
         assert spool.sha1() == hashlib.sha1(DATA).hexdigest()
         spool.close()
 
@@ -259,14 +259,14 @@ class TestBeside:
             writer.start()
             # one MiB in memory, one that is being written, one that is being filled
             for _ in range(2):
-                assert writes.acquire(timeout=20)
+                assert writes.acquire(timeout=30)
             for _ in range(17):
                 permits.release()
-                assert writes.acquire(timeout=20)
+                assert writes.acquire(timeout=30)
             assert tracemalloc.get_traced_memory()[1] < 9 * MIB
         finally:
             permits.release(9)
-            writer.join(20)
+            writer.join(30)
             tracemalloc.stop()
         spool.close()
 
@@ -286,13 +286,13 @@ class TestBeside:
         disk = make_disk(MIB, permits)
         spool = make(0)
         spool.append(memoryview(DATA)[: 30 * KIB])
-        assert disk.has_begun.wait(20)
+        assert disk.has_begun.wait(30)
         closing = threading.Thread(target=spool.close)
         closing.start()
         # the file is not closed while it is written to: another one could get its number
         assert disk.is_open
         permits.release(9)
-        closing.join(20)
+        closing.join(30)
         assert not disk.is_open
 
 
@@ -361,7 +361,7 @@ class TestFile:
 
         def end_late(piece):
             failed.set()
-            assert awaited.wait(20)
+            assert awaited.wait(30)
             release(piece)
 
         def note_wait(task):
@@ -373,7 +373,7 @@ class TestFile:
         make_disk(0)
         spool = make(0)
         spool.append(memoryview(DATA)[: 30 * KIB])
-        assert failed.wait(20)
+        assert failed.wait(30)
         try:
             with pytest.raises(OSError, match="No space left"):
                 spool.append(memoryview(DATA))

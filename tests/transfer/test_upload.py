@@ -260,7 +260,7 @@ class TestFailures:
             @contextmanager
             def lend(self, offset, length, buffers):
                 if offset == 0:
-                    assert all(others.acquire(timeout=20) for _ in range(4))
+                    assert all(others.acquire(timeout=30) for _ in range(4))
                     raise OSError("disk")
                 with super().lend(offset, length, buffers) as view:
                     others.release()

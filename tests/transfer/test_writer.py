@@ -100,8 +100,8 @@ def test_slices_go_out_while_the_caller_writes(service):
     service.fault(Do(arrived.release), op="upload_slice_data", times=2)
     made = writer(service, len(DATA))
     write(made, DATA[:MIB])
-    assert arrived.acquire(timeout=20)
-    assert arrived.acquire(timeout=20)
+    assert arrived.acquire(timeout=30)
+    assert arrived.acquire(timeout=30)
     write(made, DATA[MIB:])
     made.finish()
     assert service.read("/x") == DATA
@@ -111,7 +111,7 @@ def test_slices_of_a_spool_go_out_before_it_is_hashed(service, monkeypatch):
     arrived, original = threading.Event(), Spool.hash_into
 
     def hash_into(self, *args):
-        assert arrived.wait(20)
+        assert arrived.wait(30)
         original(self, *args)
 
     monkeypatch.setattr(Spool, "hash_into", hash_into)
@@ -161,7 +161,7 @@ def test_several_slices_at_once(service):
     made = writer(service, len(DATA))
     write(made, DATA)
     for stall in stalls:
-        assert stall.action.entered.wait(20)
+        assert stall.action.entered.wait(30)
     release.set()
     made.finish()
     assert service.read("/x") == DATA
@@ -185,7 +185,7 @@ def test_memory_of_a_stream_is_not_reused_before_it_is_hashed(make_service, monk
 
     def add(self, offset, content):
         if not offset:
-            assert hashed.wait(20)
+            assert hashed.wait(30)
         original(self, offset, content)
 
     monkeypatch.setattr(ContentHash, "add", add)
@@ -196,7 +196,7 @@ def test_memory_of_a_stream_is_not_reused_before_it_is_hashed(make_service, monk
     made.write(memoryview(bytearray(DATA[:HALF])))
     for start in (HALF, 2 * HALF, 3 * HALF):
         made.write(memoryview(bytearray(DATA[start : start + HALF])))
-        assert arrived.acquire(timeout=20)
+        assert arrived.acquire(timeout=30)
     hashed.set()
     made.write(memoryview(DATA[4 * HALF :]))
     made.finish()
@@ -297,7 +297,7 @@ class TestFailures:
         stall = service.fault(faults.Stall(release), op="upload_slice_data")
         made = writer(service, len(DATA))
         write(made, DATA[:MIB])
-        assert stall.action.entered.wait(20)
+        assert stall.action.entered.wait(30)
         release.set()
         made.abort()
         assert service.names() == []
