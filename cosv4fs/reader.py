@@ -27,7 +27,7 @@ from cosv4fs.errors import CosError, make_error
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.runtime import HasRuntime
-from cosv4fs.transfer.download import zeroed
+from cosv4fs.transfer.destinations import zeroed
 from cosv4fs.transfer.hashing import ReadHash
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.readahead import ReadAhead

@@ -33,7 +33,7 @@ def service(service):
 def way(request, tmp_path, monkeypatch):
     """One of the ways to read an object whole."""
     if request.param == "file in small steps":
-        monkeypatch.setattr("cosv4fs.transfer.download._STEP", 100_000)
+        monkeypatch.setattr("cosv4fs.transfer.destinations._STEP", 100_000)
 
     def read(made):
         if request.param == "bytes":
