@@ -187,7 +187,7 @@ class Coffers(Service):
         """Let a stalled request go on, and wait until it was answered."""
         before = self.ops().count(op)
         stall.release.set()
-        for _ in range(20_000):
+        for _ in range(30_000):
             if self.ops().count(op) > before:
                 return
             time.sleep(0.001)

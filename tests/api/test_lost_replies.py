@@ -56,7 +56,7 @@ def signatures(service):
 
 
 def wait_for(condition):
-    for _ in range(20_000):
+    for _ in range(30_000):
         if condition():
             return
         time.sleep(0.001)

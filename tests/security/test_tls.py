@@ -117,7 +117,7 @@ def shaken():
     """Wait for a handshake whose tickets the client has not read yet."""
 
     def wait(server):
-        for _ in range(10_000):
+        for _ in range(30_000):
             if server.handshakes:
                 return
             time.sleep(0.001)

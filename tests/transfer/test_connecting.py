@@ -29,7 +29,7 @@ def opened(service):
 
 def wait_until(service, enough):
     """Wait until the number of open connections is as wanted, and return it."""
-    for _ in range(10_000):
+    for _ in range(30_000):
         if enough(opened(service)):
             break
         time.sleep(0.001)
