@@ -30,7 +30,7 @@ FILES = st.sampled_from(["a", "b.txt", "sp ace", "中文", "q*?[x]", "'\"#%"])
 FOLDERS = st.sampled_from(["d", "e f", "目录"])
 PATHS = st.builds(lambda folders, name: "/".join([*folders, name]), st.lists(FOLDERS, max_size=3), FILES)
 TREES = st.dictionaries(PATHS, st.binary(max_size=3), min_size=1, max_size=8)
-FEW = settings(max_examples=60, deadline=None, derandomize=True)
+FEW = settings(max_examples=60, deadline=None)
 
 
 def planted(tree, name="tree"):
