@@ -44,12 +44,19 @@ class SlicedUpload(Upload):
 
     At the target itself an upload in slices would be visible between its last slice and its end, and could be mistaken
     for another client's. The sibling's name is random, so no upload of another client is ever continued or removed.
+
+    A lost reply is first the client's concern, which finds out whether the request had succeeded. Only what that cannot
+    tell is decided here: whether a session goes on after a refused slice (`recover`) or in a new process (`open`), and
+    whether the sibling was moved although the move was refused (`publish`).
     """
 
     _client: CosClient
     _session: SliceSession | None = None
+    """The session of the sibling; None before it is open, and after its end."""
     _done: tuple[tuple[int, int], ...] = ()
+    """Offset and bytes of each slice that a continued session has."""
     _continued = False
+    """Whether the session may have slices of an earlier process."""
 
     # -- in one request --------------------------------------------------------------------------------------------
 
@@ -109,6 +116,50 @@ class SlicedUpload(Upload):
 
     # -- in slices -------------------------------------------------------------------------------------------------
 
+    def open(self) -> None:
+        """Open a session on a hidden sibling, or continue the one that the journal names."""
+        record = self._load_record()
+        if record is not None and paths.sibling_target(record.key) == paths.shortened(self._target.key):
+            if record.matches and self._is_of_same_content(record):
+                # reuse the sibling's name even when starting over, so that a late request of the killed process cannot
+                # create a second sibling
+                self._key = record.key
+                if self._continue(record):
+                    self._continued = True
+                    self._log_resumed(self._size if self._stored else self._bytes_stored())
+                    return
+            _log.info("%r: the interrupted upload cannot be resumed, and starts again", self._target.path)
+            # the file has changed, or the session is gone: the sibling will never be continued
+            discard_sibling(self._client, self._target.bucket, record.key)
+        self._refuse_early()
+        self._begin()
+
+    def _begin(self) -> None:
+        if not self._has_sibling:
+            self._key = paths.sibling(self._target.key)
+        self._save_record(self._key, None)
+
+        def action() -> SliceSession | UploadedObject:
+            return with_parents(self._client, self._target.bucket, self._key, self._request_session)
+
+        self._take(self._explain_refusal(action))
+
+    @abstractmethod
+    def _request_session(self) -> SliceSession | UploadedObject:
+        """Request a session for the sibling."""
+
+    def _take(self, reply: SliceSession | UploadedObject) -> None:
+        if isinstance(reply, UploadedObject):
+            self._stored = True
+            return
+        self._session = reply
+        self._save_record(self._key, reply.session)
+
+    def _opened(self) -> SliceSession:
+        if self._session is None:
+            raise make_error(errno.EIO, "the upload session is not open", self._target.path)
+        return self._session
+
     @property
     def is_serial(self) -> bool:
         """Whether the session takes slices only one after another; what is expected, before it is open."""
@@ -134,67 +185,28 @@ class SlicedUpload(Upload):
         every = ranges(session.offset, size, session.slice_size)
         return [piece for piece in every if (piece.start, len(piece)) not in done]
 
-    def open(self) -> None:
-        """Open a session on a hidden sibling, or continue the one that the journal names."""
-        record = self._load_record()
-        if record is not None and paths.sibling_target(record.key) == paths.shortened(self._target.key):
-            if record.matches and self._is_of_same_content(record):
-                # reuse the sibling's name even when starting over, so that a late request of the killed process cannot
-                # create a second sibling
-                self._key = record.key
-                if self._continue(record):
-                    self._continued = True
-                    self._log_resumed(self._size if self._stored else self._bytes_stored())
-                    return
-            _log.info("%r: the interrupted upload cannot be resumed, and starts again", self._target.path)
-            # the file has changed, or the session is gone: the sibling will never be continued
-            discard_sibling(self._client, self._target.bucket, record.key)
-        self._refuse_early()
-        self._begin()
+    @property
+    def _filesize(self) -> int:
+        return DECLARED_SIZE if self._size is None else self._size
+
+    @property
+    def _has_sibling(self) -> bool:
+        """Whether a sibling may exist on the server that was not moved into place."""
+        return self._key != self._target.key
+
+    # -- after a lost reply, a refused slice, or a killed process --------------------------------------------------
 
     def _is_of_same_content(self, record: Record) -> bool:
         """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""
         return record.sha == self._sha
 
-    def _bytes_stored(self) -> int:
-        """Return the bytes that the continued session has."""
-        return self._filesize - sum(map(len, self.missing()))
-
-    def _refuse_early(self) -> None:
-        """Refuse to create an existing object before anything is sent; the final move decides."""
-        if not self._target.create or self._target.deferred:
-            return
-        try:
-            status = self._client.stat(self._target.bucket, self._target.key)
-        except CosFileNotFoundError:
-            return
-        if not status.is_unfinished:
-            raise make_error(errno.EEXIST, "the file exists", self._target.path)
-
-    def _begin(self) -> None:
-        if not self._has_sibling:
-            self._key = paths.sibling(self._target.key)
-        self._save_record(self._key, None)
-
-        def action() -> SliceSession | UploadedObject:
-            return with_parents(self._client, self._target.bucket, self._key, self._request_session)
-
-        self._take(self._explain_refusal(action))
-
-    @abstractmethod
-    def _request_session(self) -> SliceSession | UploadedObject:
-        """Request a session for the sibling."""
-
-    def _take(self, reply: SliceSession | UploadedObject) -> None:
-        if isinstance(reply, UploadedObject):
-            self._stored = True
-            return
-        self._session = reply
-        self._save_record(self._key, reply.session)
-
     @abstractmethod
     def _continue(self, record: Record) -> bool:
         """Continue the recorded upload of an earlier process; return whether it still exists."""
+
+    def _bytes_stored(self) -> int:
+        """Return the bytes that the continued session has."""
+        return self._filesize - sum(map(len, self.missing()))
 
     def _find_complete(self) -> bool:
         """Take the object as stored if the sibling is complete, or was moved; return whether it is."""
@@ -212,8 +224,7 @@ class SlicedUpload(Upload):
             return
         _log.info("%r: the upload starts again", self._target.path)
         self._discard()
-        self._key = self._target.key
-        self._session, self._done, self._stored, self._continued = None, (), False, False
+        self._reset()
         self._begin()
 
     @abstractmethod
@@ -224,17 +235,39 @@ class SlicedUpload(Upload):
     def _adopt_if_finished(self) -> bool:
         """Take the object as stored if the lost session was completed; return whether it was."""
 
-    def abort(self) -> None:
-        """Remove the sibling, also where the reply that named its session was lost."""
-        self._discard()
-        self._session, self._stored = None, False
-        self._remove_record()
+    def _was_published(self) -> bool:
+        """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
+        status = None if self._target.create else self._complete_at(self._target.key)
+        return status is not None and status.sha is not None and status.sha == self._content_sha()
 
-    def _discard(self) -> None:
-        if self._has_sibling:
-            discard_sibling(self._client, self._target.bucket, self._key)
+    def _is_stored_at_sibling(self) -> bool:
+        """Return whether the sibling is complete; it can have no other content unless the service tells so."""
+        status = self._complete_at(self._key) if self._has_sibling else None
+        return status is not None and (None in (self._sha, status.sha) or status.sha == self._sha)
 
-    # -- publishing ------------------------------------------------------------------------------------------------
+    def _complete_at(self, key: str) -> PathStatus | None:
+        """Return the status of a complete object of the content's size at a key; None where there is none."""
+        try:
+            status = self._client.stat(self._target.bucket, key)
+        except CosFileNotFoundError:
+            return None
+        return status if not status.is_unfinished and status.size == self._size else None
+
+    def _content_sha(self) -> str | None:
+        """Return the SHA-1 of the content, where it is known."""
+        return self._sha or self._sent_sha
+
+    def _reset(self) -> None:
+        """Give up the sibling, removed or not: the next session is that of another one."""
+        self._key = self._target.key
+        self._session, self._done, self._stored, self._continued = None, (), False, False
+
+    # -- publishing, or giving up ----------------------------------------------------------------------------------
+
+    def _publish_unless_deferred(self) -> None:
+        if not self._target.deferred:
+            self.publish()
+            self._remove_record()
 
     def publish(self) -> None:
         """Move the complete sibling to the target; if that fails it is removed, and the old object stays.
@@ -265,48 +298,28 @@ class SlicedUpload(Upload):
                 self._raise_if_taken(error)
             raise
 
-    def _publish_unless_deferred(self) -> None:
-        if not self._target.deferred:
-            self.publish()
-            self._remove_record()
+    def abort(self) -> None:
+        """Remove the sibling, also where the reply that named its session was lost."""
+        self._discard()
+        self._session, self._stored = None, False
+        self._remove_record()
 
-    # -- what is there ---------------------------------------------------------------------------------------------
+    def _discard(self) -> None:
+        if self._has_sibling:
+            discard_sibling(self._client, self._target.bucket, self._key)
 
-    @property
-    def _filesize(self) -> int:
-        return DECLARED_SIZE if self._size is None else self._size
+    # -- why a path cannot be taken --------------------------------------------------------------------------------
 
-    @property
-    def _has_sibling(self) -> bool:
-        """Whether a sibling may exist on the server that was not moved into place."""
-        return self._key != self._target.key
-
-    def _opened(self) -> SliceSession:
-        if self._session is None:
-            raise make_error(errno.EIO, "the upload session is not open", self._target.path)
-        return self._session
-
-    def _was_published(self) -> bool:
-        """Return whether the target provably has this content: the sibling was moved, and the reply was lost."""
-        status = None if self._target.create else self._complete_at(self._target.key)
-        return status is not None and status.sha is not None and status.sha == self._content_sha()
-
-    def _content_sha(self) -> str | None:
-        """Return the SHA-1 of the content, where it is known."""
-        return self._sha or self._sent_sha
-
-    def _is_stored_at_sibling(self) -> bool:
-        """Return whether the sibling is complete; it can have no other content unless the service tells so."""
-        status = self._complete_at(self._key) if self._has_sibling else None
-        return status is not None and (None in (self._sha, status.sha) or status.sha == self._sha)
-
-    def _complete_at(self, key: str) -> PathStatus | None:
-        """Return the status of a complete object of the content's size at a key; None where there is none."""
+    def _refuse_early(self) -> None:
+        """Refuse to create an existing object before anything is sent; the final move decides."""
+        if not self._target.create or self._target.deferred:
+            return
         try:
-            status = self._client.stat(self._target.bucket, key)
+            status = self._client.stat(self._target.bucket, self._target.key)
         except CosFileNotFoundError:
-            return None
-        return status if not status.is_unfinished and status.size == self._size else None
+            return
+        if not status.is_unfinished:
+            raise make_error(errno.EEXIST, "the file exists", self._target.path)
 
     def _explain_refusal(self, action: Callable[[], _T]) -> _T:
         """Create a sibling. A refusal means that a file stands where its directory is needed: its name is new."""

@@ -24,12 +24,27 @@ class V3Upload(SlicedUpload):
         """Return False: v3 takes no slice without the SHA-1 of the whole content."""
         return False
 
+    def _sha1(self, source: Source) -> str:
+        return source.sha1()
+
+    # -- in slices -------------------------------------------------------------------------------------------------
+
+    def _request_session(self, session: str | None = None) -> SliceSession | UploadedObject:
+        """Open a session, or ask how far a known one has come."""
+        assert self._sha is not None  # that of the source
+        return self._client.open_slices(
+            self._target.bucket,
+            self._key,
+            filesize=self._filesize,
+            sha=self._sha,
+            slice_size=self._wanted_piece,
+            session=session,
+            biz_attr=self._target.attributes.get("biz_attr"),
+        )
+
     @property
     def _expects_serial(self) -> bool:
         return True
-
-    def _sha1(self, source: Source) -> str:
-        return source.sha1()
 
     def send(self, piece: range, content: Content) -> None:
         """Send one slice. If it is refused, ask whether the service has it already."""
@@ -57,6 +72,8 @@ class V3Upload(SlicedUpload):
         self._session = None
         self._publish_unless_deferred()
 
+    # -- after a lost reply, a refused slice, or a killed process --------------------------------------------------
+
     def _has(self, piece: range) -> bool:
         """Return whether the service has a slice that it refused: an earlier reply was lost."""
         session = self._session
@@ -66,19 +83,6 @@ class V3Upload(SlicedUpload):
         if has_slice and not self._stored:
             self._session = session
         return has_slice
-
-    def _request_session(self, session: str | None = None) -> SliceSession | UploadedObject:
-        """Open a session, or ask how far a known one has come."""
-        assert self._sha is not None  # that of the source
-        return self._client.open_slices(
-            self._target.bucket,
-            self._key,
-            filesize=self._filesize,
-            sha=self._sha,
-            slice_size=self._wanted_piece,
-            session=session,
-            biz_attr=self._target.attributes.get("biz_attr"),
-        )
 
     def _continue(self, record: Record) -> bool:
         """Continue the recorded upload of an earlier process; return whether it still exists."""

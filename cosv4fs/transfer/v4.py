@@ -86,12 +86,47 @@ class V4Upload(SlicedUpload):
     def _wants_sha1(self, source: Source) -> bool:
         return self._client.config.checksum or source.hashes_itself
 
-    def _is_of_same_content(self, record: Record) -> bool:
-        """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""
-        if record.sha is not None and self._sha is None:
-            # it may be that of an older content
-            self._sha = self._content_sha()
-        return super()._is_of_same_content(record)
+    def _content_sha(self) -> str | None:
+        """Return the SHA-1 of the content; compute it if `checksum` is on and it is unknown."""
+        if self._sha is None and self._sent_sha is None and self._source is not None and self._client.config.checksum:
+            self._sent_sha = self._source.sha1()
+        return super()._content_sha()
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        attributes = self._target.attributes
+        settings = {"custom_headers": headers_of(attributes), "authority": attributes.get("authority")}
+        return {name: value for name, value in settings.items() if value}
+
+    # -- in slices -------------------------------------------------------------------------------------------------
+
+    def _request_session(self) -> SliceSession | UploadedObject:
+        """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
+        try:
+            return self._client.upload_slice_init(
+                self._target.bucket,
+                self._key,
+                filesize=self._filesize,
+                slice_size=self._wanted_piece,
+                insert_only=True,
+                sha=self._sha,
+                uploadparts=self._parts,
+                biz_attr=self._target.attributes.get("biz_attr"),
+            )
+        except CosFileExistsError as refusal:
+            found = self._listed() if refusal.code == UNFINISHED else None
+            if found is None:
+                raise
+            return SliceSession(found.session, found.slice_size)
+
+    def _take(self, reply: SliceSession | UploadedObject) -> None:
+        super()._take(reply)
+        if isinstance(reply, SliceSession) and reply.serial:
+            self._client.quirks.learn(serial_upload=True)
+
+    @property
+    def _expects_serial(self) -> bool:
+        return self._client.quirks.serial_upload
 
     def send(self, piece: range, content: Content) -> None:
         """Send one slice; sending it again does no harm."""
@@ -126,11 +161,50 @@ class V4Upload(SlicedUpload):
             raise
         self._session, self._stored = None, True
 
-    @property
-    def _settings(self) -> dict[str, Any]:
-        attributes = self._target.attributes
-        settings = {"custom_headers": headers_of(attributes), "authority": attributes.get("authority")}
-        return {name: value for name, value in settings.items() if value}
+    # -- after a lost reply, a refused slice, or a killed process --------------------------------------------------
+
+    def _is_of_same_content(self, record: Record) -> bool:
+        """Return whether the recorded upload was opened with the SHA-1 that this one is opened with."""
+        if record.sha is not None and self._sha is None:
+            # it may be that of an older content
+            self._sha = self._content_sha()
+        return super()._is_of_same_content(record)
+
+    def _continue(self, record: Record) -> bool:
+        """Continue the recorded upload of an earlier process; return whether it still exists."""
+        found = self._listed()
+        if found is None:
+            return self._find_complete()
+        if found.filesize != self._filesize:
+            return False
+        self._take(SliceSession(found.session, found.slice_size))
+        self._done = found.parts
+        return True
+
+    def _continue_session(self) -> bool:
+        """Send the slices of a continued session in order from now on; return whether there is such a session.
+
+        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
+        """
+        session = self._session
+        if session is None or session.serial or not self._continued:
+            return False
+        found = self._listed()
+        if found is None or found.session != session.session:
+            return False
+        self._session, self._done = replace(session, serial=True), found.parts
+        return True
+
+    def _adopt_if_finished(self) -> bool:
+        """Take the object as stored if the lost session was completed; return whether it was."""
+        # an upload that only lacks its end looks complete to stat, but is listed
+        self._stored = self._listed() is None and self._is_stored_at_sibling()
+        return self._stored
+
+    def _listed(self) -> UnfinishedUpload | None:
+        return self._client.upload_slice_list(self._target.bucket, self._key)
+
+    # -- whether the service has stored what was sent --------------------------------------------------------------
 
     def _verify(self) -> None:
         """Verify that the sibling is what was sent, unless the service compared it with a SHA-1 itself.
@@ -201,76 +275,9 @@ class V4Upload(SlicedUpload):
         _log.info("%r: %s", self._target.path, reason)
         discard_sibling(self._client, self._target.bucket, self._key)
         # even where it cannot be removed, nothing takes it for the content
-        self._key, self._session, self._stored, self._sha = self._target.key, None, False, sha
+        self._reset()
+        self._sha = sha
         raise session_error(reason, self._target.path)
-
-    def _content_sha(self) -> str | None:
-        """Return the SHA-1 of the content; compute it if `checksum` is on and it is unknown."""
-        if self._sha is None and self._sent_sha is None and self._source is not None and self._client.config.checksum:
-            self._sent_sha = self._source.sha1()
-        return super()._content_sha()
-
-    @property
-    def _expects_serial(self) -> bool:
-        return self._client.quirks.serial_upload
-
-    def _take(self, reply: SliceSession | UploadedObject) -> None:
-        super()._take(reply)
-        if isinstance(reply, SliceSession) and reply.serial:
-            self._client.quirks.learn(serial_upload=True)
-
-    def _request_session(self) -> SliceSession | UploadedObject:
-        """Open a session, or continue the one that was opened by an attempt whose reply was lost."""
-        try:
-            return self._client.upload_slice_init(
-                self._target.bucket,
-                self._key,
-                filesize=self._filesize,
-                slice_size=self._wanted_piece,
-                insert_only=True,
-                sha=self._sha,
-                uploadparts=self._parts,
-                biz_attr=self._target.attributes.get("biz_attr"),
-            )
-        except CosFileExistsError as refusal:
-            found = self._listed() if refusal.code == UNFINISHED else None
-            if found is None:
-                raise
-            return SliceSession(found.session, found.slice_size)
-
-    def _continue(self, record: Record) -> bool:
-        """Continue the recorded upload of an earlier process; return whether it still exists."""
-        found = self._listed()
-        if found is None:
-            return self._find_complete()
-        if found.filesize != self._filesize:
-            return False
-        self._take(SliceSession(found.session, found.slice_size))
-        self._done = found.parts
-        return True
-
-    def _continue_session(self) -> bool:
-        """Send the slices of a continued session in order from now on; return whether there is such a session.
-
-        The list of an unfinished upload does not say that its slices have to come in order; a refused slice shows it.
-        """
-        session = self._session
-        if session is None or session.serial or not self._continued:
-            return False
-        found = self._listed()
-        if found is None or found.session != session.session:
-            return False
-        self._session, self._done = replace(session, serial=True), found.parts
-        return True
-
-    def _adopt_if_finished(self) -> bool:
-        """Take the object as stored if the lost session was completed; return whether it was."""
-        # an upload that only lacks its end looks complete to stat, but is listed
-        self._stored = self._listed() is None and self._is_stored_at_sibling()
-        return self._stored
-
-    def _listed(self) -> UnfinishedUpload | None:
-        return self._client.upload_slice_list(self._target.bucket, self._key)
 
 
 def _blocks(source: Source, buffers: Buffers) -> Iterator[memoryview]:
