@@ -22,13 +22,13 @@ OLD, NEW = b"old content", b"the new one"
 
 
 @pytest.mark.parametrize("protocol", ["cosv4", "cosv3", "cdcs"])
-@pytest.mark.parametrize(("scenario", "seed"), [(client, 5), (emulator, 6)])
+# by these seeds every moment is one at which a request is held: nothing is over before it is killed
+@pytest.mark.parametrize(("scenario", "seed"), [(client, 43), (emulator, 6)])
 def test_nothing_is_lost_and_no_part_is_seen_when_one_of_both_dies(scenario, seed, protocol, tmp_path):
     lines = []
     summary = scenario(Plan(tmp_path, seed, 3, 2 * MIB, fsync=True, say=lines.append, protocol=protocol))
     assert summary.failures == [], lines
-    assert summary.moments == 3
-    assert summary.kills >= 2, lines
+    assert summary.kills == summary.moments == 3, lines
 
 
 def test_what_a_coffer_has_acknowledged_is_not_sent_again(tmp_path):
