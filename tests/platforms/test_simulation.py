@@ -3,6 +3,7 @@
 import pytest
 
 from tests.platforms import run
+from tests.platforms.plugin import EXPECTED, TESTS
 
 OURS = """
 import builtins
@@ -81,6 +82,13 @@ assert multiprocessing.get_start_method() == "spawn"
 def test_a_system_is_simulated(system, program):
     done = run("-c", OURS + program, system=system)
     assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+def test_what_is_expected_to_fail_exists():
+    names = {name for reasons in EXPECTED.values() for each in reasons.values() for name in each}
+    for name in names:
+        file, *_, test = name.split("::")
+        assert f"def {test.partition('[')[0]}(" in (TESTS / file).read_text("utf-8"), name
 
 
 def test_an_interpreter_that_cannot_simulate_a_system_ends():
