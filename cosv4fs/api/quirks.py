@@ -58,20 +58,14 @@ class Quirks:
         self.probing = shared_lock()
         """Held by a thread that probes the server, so that others wait for its answer."""
 
-    def learn(self, **learned: object) -> None:
-        """Record what a reply has shown, and log what is new."""
+    def learn(self, bucket: str | None = None, **learned: object) -> None:
+        """Record what a reply has shown, of one bucket if that is given, and log what is new."""
         for name, value in learned.items():
-            if getattr(self, name) != value:
-                _log.info("%s: learned %s=%s", self.server, name, value)
-                setattr(self, name, value)
-
-    def learn_of_bucket(self, name: str, bucket: str, value: str) -> None:
-        """Record what replies about one bucket have shown, in `finish_size` or `slice_sha`, and log what is new."""
-        known: dict[str, str] = getattr(self, name)
-        if known.get(bucket) != value:
-            _log.info("%s: learned %s=%s of bucket %r", self.server, name, value, bucket)
-            # one step: other threads learn about other buckets meanwhile
-            known[bucket] = value
+            known, key = (vars(self), name) if bucket is None else (getattr(self, name), bucket)
+            if known.get(key) != value:
+                _log.info("%s: learned %s=%s%s", self.server, name, value, f" of bucket {bucket!r}" if bucket else "")
+                # one step: other threads learn meanwhile, also of other buckets
+                known[key] = value
 
     def learned(self) -> Iterator[str]:
         """Yield a line about each field for which something was learned: name, value and meaning."""

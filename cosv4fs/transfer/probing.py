@@ -59,18 +59,8 @@ def stored_status(client: CosV4Client, bucket: str, key: str) -> PathStatus:
     try:
         return client.stat(bucket, key)
     except CosPermissionError:
-        learn_slice_sha(client, bucket, "absent")
+        client.quirks.learn(bucket, slice_sha="absent")
         raise
-
-
-def learn_finish_size(client: CosV4Client, bucket: str, *, streams: bool) -> None:
-    """Record whether an upload was finished with another size than it was opened with."""
-    client.quirks.learn_of_bucket("finish_size", bucket, "any" if streams else "declared")
-
-
-def learn_slice_sha(client: CosV4Client, bucket: str, answer: Literal["real", "absent", "other"]) -> None:
-    """Record which SHA-1 the service reports for what came in slices."""
-    client.quirks.learn_of_bucket("slice_sha", bucket, answer)
 
 
 def _probe(client: CosV4Client, target: Target, declared: int) -> None:
@@ -91,11 +81,12 @@ def _probe(client: CosV4Client, target: Target, declared: int) -> None:
     if status is not None:
         answer = "yes"
         sha = hashlib.sha1(_PROBE, usedforsecurity=False).hexdigest()
-        learn_slice_sha(client, bucket, "absent" if status.sha is None else "real" if status.sha == sha else "other")
+        reported = "absent" if status.sha is None else "real" if status.sha == sha else "other"
+        client.quirks.learn(bucket, slice_sha=reported)
     if declared != len(_PROBE):
         _log.info("can files of unknown size be sent to bucket %r while they are written? %s", bucket, answer)
         if answer in ("yes", "no"):
-            learn_finish_size(client, bucket, streams=answer == "yes")
+            client.quirks.learn(bucket, finish_size="any" if answer == "yes" else "declared")
 
 
 def _try(client: CosV4Client, bucket: str, sibling: str, declared: int) -> PathStatus | None:

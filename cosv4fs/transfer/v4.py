@@ -23,13 +23,7 @@ from cosv4fs.errors import (
 from cosv4fs.options import MIB
 from cosv4fs.transfer.journal import Record
 from cosv4fs.transfer.plan import ranges
-from cosv4fs.transfer.probing import (
-    allows_streaming,
-    learn_finish_size,
-    learn_slice_sha,
-    reported_sha1,
-    stored_status,
-)
+from cosv4fs.transfer.probing import allows_streaming, reported_sha1, stored_status
 from cosv4fs.transfer.sha1state import upload_parts
 from cosv4fs.transfer.slices import UNFINISHED, SlicedUpload
 from cosv4fs.transfer.sources import Source
@@ -157,7 +151,7 @@ class V4Upload(SlicedUpload):
             self._client.upload_slice_finish(bucket, self._key, session, self._filesize, sha=self._sha)
         except CosError as error:
             if is_unsized and not (error.is_transient or cancellation.is_cancellation(error)):
-                learn_finish_size(self._client, bucket, streams=False)
+                self._client.quirks.learn(bucket, finish_size="declared")
             raise
         self._session, self._stored = None, True
 
@@ -232,7 +226,7 @@ class V4Upload(SlicedUpload):
             self._start_again(_UNTOLD, sent)
         is_whole = not status.is_unfinished and status.size == self._size
         if is_whole and status.sha in (None, sent):
-            learn_slice_sha(self._client, self._target.bucket, "real" if status.sha else "absent")
+            self._client.quirks.learn(self._target.bucket, slice_sha="real" if status.sha else "absent")
         if source is None:
             self._verify_stream(status.sha, is_whole=is_whole)
         elif not is_whole:
@@ -267,7 +261,7 @@ class V4Upload(SlicedUpload):
             self._sent_sha = None
             return
         # spooled content can be sent again
-        learn_finish_size(self._client, self._target.bucket, streams=False)
+        self._client.quirks.learn(self._target.bucket, finish_size="declared")
         raise make_error(errno.EIO, f"{_UNLIKE}: nothing is published", self._target.path)
 
     def _start_again(self, reason: str, sha: str | None) -> NoReturn:

@@ -89,7 +89,8 @@ def test_learning_the_time(request, kind):
 
 def test_finish_sizes_are_told_by_bucket():
     quirks = Quirks()
-    quirks.learn(finish_size={"b": "any", "a": "declared"})
+    quirks.learn("b", finish_size="any")
+    quirks.learn("a", finish_size="declared")
     (line,) = quirks.learned()
     assert line.startswith("finish_size = a: declared, b: any (")
 
@@ -99,7 +100,7 @@ def test_what_threads_learn_about_several_buckets_at_once():
 
     def learn(number):
         for each in range(200):
-            quirks.learn_of_bucket("slice_sha", f"{number}-{each}", "real")
+            quirks.learn(f"{number}-{each}", slice_sha="real")
 
     in_threads(4, learn)
     assert len(quirks.slice_sha) == 4 * 200

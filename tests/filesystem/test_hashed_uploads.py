@@ -161,7 +161,7 @@ class TestDamage:
     def test_a_stream_that_arrives_damaged_is_not_published_whatever_was_learned(self, make_fs, emulator, learned):
         fs = make_fs(spool_memory=MIB, streaming="always")
         if learned is not None:
-            fs.client.quirks.learn(slice_sha={BUCKET: learned})
+            fs.client.quirks.learn(BUCKET, slice_sha=learned)
         emulator.faults.add(op="upload_slice_data", nth=2, times=1, action=Damage())
         file = fs.open(PATH, "wb")
         file.write(DATA)
