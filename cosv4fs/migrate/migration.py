@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def migrate(
         raise ValueError("a dry run uses no cluster: leave out the scheduler")
     if rows is not None:
         check_rows(Path(rows))
-    origin, destination = open_location(source, options), open_location(target, options)
+    sides = origin, destination = open_location(source, options), open_location(target, options)
     _check(origin, destination)
     metadata = metadata or MetadataOptions()
     metadata.check(destination)
@@ -159,36 +160,26 @@ def migrate(
         skipped = _list(book, origin, selection, jobs, watcher)
         _bar_collisions(book, destination)
         kept = {state: _count(book, state) for state in (COPIED, VERIFIED) if state not in states}
-        verified_before = kept.get(VERIFIED, 0)
         count, size = book.work(*states)
         watcher.planned(count, size)
-        recorder, queue = _Recorder(book, watcher, (origin, destination)), book.files(*states)
-        try:
+        recorder, queue = _Recorder(book, watcher, sides), book.files(*states)
+        with _rows_at_the_end(book, rows):
             if scheduler is None:
-                migrator = FileMigrator(
-                    origin, destination, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin
-                )
+                migrator = FileMigrator(*sides, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin)
                 act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
                 _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
             else:
                 urls = _absolute(origin, source), _absolute(destination, target)
                 settings = BatchSettings(*urls, dict(options or {}), verify, overwrite, metadata)
                 cluster.run_on_cluster(scheduler, settings, _reopening(book, queue), jobs, recorder)
-        except PermissionError:
-            # the credentials have expired: what was tried is of interest
-            if rows is not None:
-                write_rows(book.rows(), Path(rows))
-            raise
-        folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
-        if rows is not None:
-            write_rows(book.rows(), Path(rows))
+            folders = _make_directories(book, destination, dry_run) if selection.is_everything else (0, 0)
         return Report(
             source=origin.url,
             target=destination.url,
             manifest=str(path),
             before=sum(kept.values()),
-            verified=_count(book, VERIFIED) - verified_before,
-            verified_before=verified_before,
+            verified=_count(book, VERIFIED) - kept.get(VERIFIED, 0),
+            verified_before=kept.get(VERIFIED, 0),
             empty_folders=folders[0],
             empty_folders_kept=folders[1],
             seconds=time.monotonic() - started,
@@ -348,6 +339,22 @@ def _reopening(book: Manifest, files: Iterator[File]) -> Iterator[File]:
     for batch in batches(files, _MAX_BATCH):
         book.reopen(file.path for file in batch if file.state in (COPIED, VERIFIED))
         yield from batch
+
+
+@contextmanager
+def _rows_at_the_end(book: Manifest, file: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Write the rows of the manifest to a file, if one is given.
+
+    Also when the credentials have expired: what was tried is of interest.
+    """
+    try:
+        yield
+    except PermissionError:
+        if file is not None:
+            write_rows(book.rows(), Path(file))
+        raise
+    if file is not None:
+        write_rows(book.rows(), Path(file))
 
 
 def _make_directories(book: Manifest, target: Location, dry_run: bool) -> tuple[int, int]:
