@@ -318,62 +318,61 @@ def _stacked(pool_class: type[Any]) -> type[Any]:
     return pool_class if is_stacked else type(pool_class.__name__, (pool_class,), {"QueueCls": _Stack})
 
 
-def _own_connections(connection_class: type[Any]) -> type[Any]:
-    """Return a connection class for exchanges, which ends when its thread is cancelled."""
+class _Exchanges:
+    """What connections of any class of `urllib3` get for exchanges; they end when their thread is cancelled."""
 
-    class Connection(connection_class):  # type: ignore[misc]
-        used_by = 0
-        is_unused = False
+    sock: Any
+    used_by = 0
+    is_unused = False
 
-        def exchange(self, method: str, head: bytes, body: Any, timeout: Timeout) -> Response:
-            """Send a request and return the reply, of which the head was read."""
-            cancellation.register(self)
-            self.is_unused = False
-            # a small request fits into the socket's buffer: sending it takes no time
-            is_small = body is None or isinstance(body, bytes)
-            _set_timeout(self.sock, timeout.read if is_small else timeout.connect)
-            was_sent = _send(self.sock, head, body)
-            _set_timeout(self.sock, timeout.read)
-            response = Response(self.sock, method=method)
-            # others, of TLS within TLS, have bytes of which only they know
-            if sys.platform == "win32" and isinstance(self.sock, socket.socket):
-                response.fp = io.BufferedReader(_ShortWaits(self.sock, response.fp.detach()))
-            try:
-                response.begin()
-            except BaseException:
-                response.close()
-                raise
-            response.will_close = response.will_close or not was_sent
-            return response
+    def exchange(self, method: str, head: bytes, body: Any, timeout: Timeout) -> Response:
+        """Send a request and return the reply, of which the head was read."""
+        cancellation.register(self)
+        self.is_unused = False
+        # a small request fits into the socket's buffer: sending it takes no time
+        is_small = body is None or isinstance(body, bytes)
+        _set_timeout(self.sock, timeout.read if is_small else timeout.connect)
+        was_sent = _send(self.sock, head, body)
+        _set_timeout(self.sock, timeout.read)
+        response = Response(self.sock, method=method)
+        # others, of TLS within TLS, have bytes of which only they know
+        if sys.platform == "win32" and isinstance(self.sock, socket.socket):
+            response.fp = io.BufferedReader(_ShortWaits(self.sock, response.fp.detach()))
+        try:
+            response.begin()
+        except BaseException:
+            response.close()
+            raise
+        response.will_close = response.will_close or not was_sent
+        return response
 
-        def is_silent(self) -> bool:
-            """Return whether the idle connection is usable: it is open, and no unexpected bytes have arrived."""
-            sock = self.sock
-            if sock is None:
+    def is_silent(self) -> bool:
+        """Return whether the idle connection is usable: it is open, and no unexpected bytes have arrived."""
+        sock = self.sock
+        if sock is None:
+            return False
+        is_tls = isinstance(sock, ssl.SSLSocket)
+        try:
+            if is_tls and self.is_unused:
+                # the session tickets, which follow a handshake, are read, and nothing else is there
+                sock.settimeout(0)
+                sock.recv(1)
                 return False
-            is_tls = isinstance(sock, ssl.SSLSocket)
-            try:
-                if is_tls and self.is_unused:
-                    # the session tickets, which follow a handshake, are read, and nothing else is there
-                    sock.settimeout(0)
-                    sock.recv(1)
-                    return False
-            except ssl.SSLWantReadError:
-                pass
-            except OSError:
-                return False
-            # decrypted bytes may be buffered in the TLS layer
-            return not (is_tls and sock.pending()) and not wait_for_read(sock, 0)
+        except ssl.SSLWantReadError:
+            pass
+        except OSError:
+            return False
+        # decrypted bytes may be buffered in the TLS layer
+        return not (is_tls and sock.pending()) and not wait_for_read(sock, 0)
 
-        def shut_down(self) -> None:
-            # in TLS within TLS, that of the proxy
-            sock = getattr(self.sock, "socket", self.sock)
-            if sock is not None:
-                with suppress(OSError):
-                    # a socket of ssl would turn TLS off first, for the thread that uses it
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    return Connection
+    def shut_down(self) -> None:
+        """End what a thread sends or receives, from another thread."""
+        # in TLS within TLS, that of the proxy
+        sock = getattr(self.sock, "socket", self.sock)
+        if sock is not None:
+            with suppress(OSError):
+                # a socket of ssl would turn TLS off first, for the thread that uses it
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _set_timeout(sock: Any, seconds: float) -> None:
@@ -418,8 +417,8 @@ class Connections:
     """The connections to one origin, through `proxy` if there is one; `pool` makes and keeps them."""
 
     def __init__(self, pool: Any, origin: str, proxy: Proxy | None) -> None:
-        if not hasattr(pool.ConnectionCls, "used_by"):
-            pool.ConnectionCls = _own_connections(pool.ConnectionCls)
+        if not issubclass(pool.ConnectionCls, _Exchanges):
+            pool.ConnectionCls = type("Connection", (_Exchanges, pool.ConnectionCls), {})
         self._pool, self._origin, self.proxy = pool, origin, proxy
         # that of the pool, also after it was closed
         self._idle: _Stack = pool.pool
