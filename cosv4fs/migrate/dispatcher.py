@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 from uuid import uuid4
@@ -60,6 +60,9 @@ class Recorder(Protocol):
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
         """Record the outcomes of files."""
 
+    def begun(self, paths: Iterable[str]) -> None:
+        """Record that the files are being written at the target."""
+
     def moved(self, size: int) -> None:
         """Handle that `size` more bytes were copied, or found at the target."""
 
@@ -77,6 +80,8 @@ class _Task:
     batch: _Batch | None
     """None for the check of a worker."""
     moved: int = 0
+    begun: set[str] = field(default_factory=set)
+    """The paths of files that it is writing, or has written."""
     is_missed: bool = False
     """Whether the scheduler did not know it, or did not give it to its worker, when it was asked the last time."""
 
@@ -129,7 +134,7 @@ class Dispatcher:
         # by address, and by key
         self._workers: dict[str, _Worker] = {}
         self._tasks: dict[str, _Task] = {}
-        self._inbox: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
+        self._inbox: SimpleQueue[tuple[str, dict[str, Any] | None]] = SimpleQueue()
         # the last heartbeat by worker, as the scheduler tells it, and when it was new
         self._heartbeats: dict[str, tuple[float, float]] = {}
         # what is left of batches, and files of lost tasks
@@ -145,7 +150,7 @@ class Dispatcher:
         """Receive an event of a task; called from dask's own thread."""
         message = event[1] if isinstance(event, (tuple, list)) else event
         if message.get("run") == self._settings.run:
-            self._inbox.put((message["key"], message["moved"]))
+            self._inbox.put((message["key"], message))
 
     def run(self, batches: Iterator[list[File]]) -> None:
         """Migrate all batches.
@@ -207,14 +212,13 @@ class Dispatcher:
         self._workers[address].tasks.add(key)
         future.add_done_callback(lambda future: self._inbox.put((future.key, None)))
 
-    def _handle(self, key: str, moved: int | None) -> None:
+    def _handle(self, key: str, message: dict[str, Any] | None) -> None:
         """Handle the progress of a task, or its end."""
         known = self._tasks.get(key)
         if known is None:
             return
-        if moved is not None:
-            self._recorder.moved(max(0, moved - known.moved))
-            known.moved = max(moved, known.moved)
+        if message is not None:
+            self._follow(known, message)
             return
         self._forget(key)
         if known.future.status == "cancelled":
@@ -233,6 +237,16 @@ class Dispatcher:
             self._refuse(known.worker, result)
         elif known.worker in self._workers:
             self._workers[known.worker].is_ready = True
+
+    def _follow(self, known: _Task, message: dict[str, Any]) -> None:
+        """Handle the files that a task has begun to write, or the bytes that it has moved so far."""
+        if begun := message.get("begun"):
+            self._recorder.begun(begun)
+            known.begun.update(begun)
+        else:
+            moved = max(message["moved"], known.moved)
+            self._recorder.moved(moved - known.moved)
+            known.moved = moved
 
     def _accept(self, done: _Task, batch: _Batch, outcomes: list[Outcome], moved: int) -> None:
         self._losses_in_a_row = 0
@@ -262,7 +276,10 @@ class Dispatcher:
             text = f"lost {_MAX_LOSSES} times on the cluster, the last time alone on {lost.worker}: {reason}"
             self._recorder.record([Outcome(file.path, FAILED, error=text) for file in lost.batch.files], begun=False)
             return
-        self._lost.extend(_Batch([file], lost.batch.losses + 1) for file in lost.batch.files)
+        self._lost.extend(
+            _Batch([replace(file, is_written=file.is_written or file.path in lost.begun)], lost.batch.losses + 1)
+            for file in lost.batch.files
+        )
 
     def _count_loss(self, worker: str, reason: str) -> None:
         self._losses_in_a_row += 1

@@ -309,13 +309,16 @@ class Manifest:
             for path, size, mtime, sha, error, state, how, content, is_written in rows:
                 yield File(path, size, mtime, sha, error, state, how, content, bool(is_written))
 
-    def begin(self, paths: Iterable[str]) -> None:
-        """Record that files are about to be written at the target: what is there is not known until they are done."""
+    def begin(self, paths: Iterable[str], *, attempts: int = 1) -> None:
+        """Record that files are about to be written at the target: what is there is not known until they are done.
+
+        `attempts` is added to their numbers: 1, or 0 if `record` will do that.
+        """
         now = time.time()
         with self._database.change() as database:
             database.executemany(
-                "UPDATE files SET state = 'pending', attempts = attempts + 1, is_written = 1, begun = ? WHERE path = ?",
-                ((now, path) for path in paths),
+                "UPDATE files SET state = 'pending', attempts = attempts + ?, is_written = 1, begun = ? WHERE path = ?",
+                ((attempts, now, path) for path in paths),
             )
 
     def reopen(self, paths: Iterable[str]) -> None:
@@ -324,7 +327,7 @@ class Manifest:
             database.executemany("UPDATE files SET state = 'pending' WHERE path = ?", ((path,) for path in paths))
 
     def record(self, outcomes: Iterable[Outcome], *, begun: bool = True) -> None:
-        """Record the outcomes of files; `begun` tells whether `begin` was called before each was written."""
+        """Record the outcomes of files; `begun` tells whether `begin` has counted the attempts."""
         now = time.time()
         rows = [
             {**vars(outcome), "lost": ",".join(outcome.lost), "now": now, "later": outcome.is_begun and not begun}

@@ -165,8 +165,8 @@ def migrate(
         recorder, queue = _Recorder(book, watcher, sides), book.files(*states)
         with _rows_at_the_end(book, rows):
             if scheduler is None:
-                migrator = FileMigrator(*sides, verify=verify, overwrite=overwrite, metadata=metadata, begin=book.begin)
-                act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher)
+                migrator = FileMigrator(*sides, verify=verify, overwrite=overwrite, metadata=metadata)
+                act = _examining(migrator, watcher) if dry_run else _migrating(migrator, watcher, book)
                 _on_threads(act, batches(queue, max(1, min(_MAX_BATCH, count // (4 * jobs)))), jobs, recorder)
             else:
                 urls = _absolute(origin, source), _absolute(destination, target)
@@ -286,6 +286,10 @@ class _Recorder:
         for outcome in outcomes:
             self._refusals.note(failed=outcome.state == FAILED, refused=outcome.is_refused)
 
+    def begun(self, paths: Iterable[str]) -> None:
+        """Record that the files are being written at the target; `record` counts the attempts that end."""
+        self._book.begin(paths, attempts=0)
+
     def moved(self, size: int) -> None:
         """Report that `size` more bytes were copied, or found at the target."""
         self._watcher.moved(size)
@@ -304,8 +308,8 @@ _Act = Callable[[list[File]], Iterator[Outcome]]
 """Yields the outcomes of a batch of files."""
 
 
-def _migrating(migrator: FileMigrator, watcher: Watcher) -> _Act:
-    return lambda batch: migrator.migrate(batch, lambda: ByteProgress(watcher.moved))
+def _migrating(migrator: FileMigrator, watcher: Watcher, book: Manifest) -> _Act:
+    return lambda batch: migrator.migrate(batch, lambda: ByteProgress(watcher.moved), book.begin)
 
 
 def _examining(migrator: FileMigrator, watcher: Watcher) -> _Act:
@@ -335,7 +339,7 @@ def _absolute(location: Location, url: str) -> str:
 
 
 def _reopening(book: Manifest, files: Iterator[File]) -> Iterator[File]:
-    """Yield files for a cluster; what was complete is pending meanwhile, as workers cannot record that they begin."""
+    """Yield files for a cluster; what was complete is pending, as workers do not wait until their begin is recorded."""
     for batch in batches(files, _MAX_BATCH):
         book.reopen(file.path for file in batch if file.state in (COPIED, VERIFIED))
         yield from batch

@@ -57,13 +57,7 @@ _NOTHING = _Listing()
 
 
 class FileMigrator:
-    """Migrates single files of a directory, with the options of `migrate`; thread-safe.
-
-    Parameters
-    ----------
-    begin : callable
-        Called with the relative paths of files before the first of them is written to the target.
-    """
+    """Migrates single files of a directory, with the options of `migrate`; thread-safe."""
 
     def __init__(
         self,
@@ -73,25 +67,31 @@ class FileMigrator:
         verify: bool,
         overwrite: bool = True,
         metadata: MetadataOptions = CONTENT_ONLY,
-        begin: Callable[[list[str]], None] = lambda _paths: None,
     ) -> None:
         self._source, self._target, self._own = source, target, ThreadInstances()
         self._metadata = metadata
         # a target that cannot replace files may list them late, so that its listings are not trusted
         overwrite = overwrite and target.capabilities.replaces_files
-        self._verify, self._overwrite, self._begin = verify, overwrite, begin
+        self._verify, self._overwrite = verify, overwrite
         # by directory: the last few that were listed, and those that were made
         self._listings: OrderedDict[str, _Listing] = OrderedDict()
         self._made: set[str] = set()
         self._mutex = threading.Lock()
 
-    def migrate(self, files: Iterable[File], progress: Callable[[], Callback]) -> Iterator[Outcome]:
+    def migrate(
+        self,
+        files: Iterable[File],
+        progress: Callable[[], Callback],
+        begin: Callable[[list[str]], None] = lambda _paths: None,
+    ) -> Iterator[Outcome]:
         """Copy the files that the target does not have; yield their outcomes, of which some are failures.
 
         Parameters
         ----------
         progress : callable
             Returns a callback for the bytes of one file.
+        begin : callable
+            Called with the relative paths of files before the first of them is written to the target.
         """
         to_copy = []
         for file in files:
@@ -101,7 +101,7 @@ class FileMigrator:
             else:
                 yield found
         if to_copy:
-            self._begin([file.path for file, _ in to_copy])
+            begin([file.path for file, _ in to_copy])
         for file, reason in to_copy:
             yield replace(self._outcome(file, self._copy, progress(), is_begun=True), reason=reason)
 

@@ -183,7 +183,7 @@ def migrate_batch(settings: BatchSettings, files: list[File]) -> tuple[list[Outc
     outcomes: list[Outcome] = []
     reporter = _Reporter(settings.run)
     with reporter.reporting():
-        for outcome in migrator.migrate(files, lambda: ByteProgress(reporter.advance)):
+        for outcome in migrator.migrate(files, lambda: ByteProgress(reporter.advance), reporter.begin):
             # the first one may come late, after comparisons that another task would repeat
             deadline = min(deadline, time.monotonic() + _MAX_BATCH_SECONDS)
             outcomes.append(outcome)
@@ -213,7 +213,7 @@ _migrators = PerProcess(_Migrators)
 
 
 class _Reporter:
-    """Reports the bytes of a task to the client, and cancels the task's thread when nobody wants its result.
+    """Reports the bytes and files of a task to the client, and cancels the task's thread when nobody wants its result.
 
     The scheduler cancels a task when the client has cancelled it, has closed its connection, or has died.
     """
@@ -228,6 +228,10 @@ class _Reporter:
         """Note that `count` more bytes were moved; some filesystems call from threads of their own."""
         with self._mutex:
             self.moved += count
+
+    def begin(self, paths: list[str]) -> None:
+        """Report at once that files are being written: a killed worker leaves what the next attempt must know of."""
+        self._tell(begun=paths)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -248,7 +252,10 @@ class _Reporter:
                 cancellation.cancel(self)
             elif (moved := self.moved) != reported:
                 reported = moved
-                self._worker.log_event(TOPIC, {"run": self._run, "key": self._key, "moved": moved})
+                self._tell(moved=moved)
+
+    def _tell(self, **values: object) -> None:
+        self._worker.log_event(TOPIC, {"run": self._run, "key": self._key, **values})
 
     def _is_wanted(self) -> bool:
         known = self._worker.state.tasks.get(self._key)

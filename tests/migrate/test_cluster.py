@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from cosv4fs._version import __version__
+from cosv4fs.emulator import faults
 from cosv4fs.migrate import cluster, dispatcher, migrator, workers
 from cosv4fs.migrate.manifest import File
 from cosv4fs.migrate.metadata import MetadataOptions
@@ -27,6 +28,7 @@ from tests.support import content
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what dask and its parts say
 
+MIB = 1024 * 1024
 TIMEOUT = 60.0
 """Seconds to wait for what happens in one."""
 
@@ -480,3 +482,51 @@ def test_a_file_that_kills_workers_fails_alone_and_workers_without_the_package_l
         assert re.search("lost 2 times .* alone on tcp://.*: the worker died", report.failures[0][1])
         assert "is not used: No module named 'cosv4fs'" in caplog.text
         assert not bare.ended
+
+
+@pytest.mark.parametrize("here", [(0, 1)], indirect=True)
+@pytest.mark.parametrize("workers_left", [0, 1])
+def test_what_killed_workers_leave_on_s3_is_aborted(
+    here, emulator, fs, s3, bucket, options, tmp_path, monkeypatch, workers_left
+):
+    """By another worker that tries the file again, or by the next run of the manifest."""
+    fs.pipe_file("data/in/big", content(20 * MIB, 7))
+    # more than a part for S3 was read before
+    stall = faults.Stall()
+    emulator.faults.add(op="download", path="/in/big", nth=5, action=stall)
+    run = partial(migrate, "cosv4://data/in", f"s3://{bucket}/to", options=options, manifest=tmp_path / "m")
+    started = [Listened("tests.migrate.cluster_process", "worker", here, "") for _ in range(1 + workers_left)]
+    left = []
+
+    def kill():
+        stall.entered.wait(TIMEOUT)
+        until = time.monotonic() + TIMEOUT
+        while not left and time.monotonic() < until:
+            left.extend(s3.list_multipart_uploads(bucket))
+        if not workers_left:
+            # not before: workers may be slow to begin
+            monkeypatch.setattr(dispatcher, "_SILENCE", 3.0)
+        killed.kill()
+        stall.release.set()
+
+    def submit(self, worker, batch):
+        nonlocal killed
+        if batch is not None and killed is None:
+            killed = next(each for each in started if each.events[0]["address"] == worker)
+            threading.Thread(target=kill).start()
+        real(self, worker, batch)
+
+    killed, real = None, dispatcher.Dispatcher._submit
+    monkeypatch.setattr(dispatcher.Dispatcher, "_submit", submit)
+    try:
+        assert all(each.wait_for(lambda each=each: bool(each.events)) for each in started)
+        if not workers_left:
+            with pytest.raises(TimeoutError, match="repeat the command to continue"):
+                run(scheduler=here)
+        assert run(scheduler=here if workers_left else None).copied == 1
+    finally:
+        for each in started:
+            each.kill()
+    assert [each["Key"] for each in left] == ["to/big"]
+    assert s3.list_multipart_uploads(bucket) == []
+    assert s3.cat_file(f"{bucket}/to/big") == content(20 * MIB, 7)
