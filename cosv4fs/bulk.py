@@ -16,7 +16,7 @@ from fsspec.utils import merge_offset_ranges, stringify_path
 
 from cosv4fs.arguments import limits, whole_or_none
 from cosv4fs.collisions import PathPair
-from cosv4fs.concurrency import Pool
+from cosv4fs.concurrency import Pool, cancellation
 from cosv4fs.errors import make_error
 from cosv4fs.expansion import invalidate_listings, plain
 from cosv4fs.localfiles import replacing
@@ -92,7 +92,7 @@ def _catching(function: Callable[[Any], _T], on_error: str) -> Callable[[Any], _
         try:
             return function(item)
         except OSError as error:
-            if on_error == "raise":
+            if on_error == "raise" or cancellation.is_cancellation(error):
                 raise
             return error
 

@@ -11,7 +11,7 @@ from cosv4fs.api import CosClient, PathStatus
 from cosv4fs.attributes import Attributes, Changes, acl_name, attributes_in
 from cosv4fs.concurrency import Pool
 from cosv4fs.errors import CosFileNotFoundError, make_error
-from cosv4fs.namespace import BucketNamespace, not_found_error
+from cosv4fs.namespace import BucketNamespace
 
 
 class StoredAttributes:
@@ -92,13 +92,10 @@ class StoredAttributes:
     def _status(self, path: str) -> tuple[str, str, PathStatus]:
         """Return the bucket, the key and the status of a file or directory."""
         bucket, rest = paths.split(path)
-        reason = not_found_error(path)
-        for key in (f"/{rest}", f"/{rest}/") if rest else ("/",):
-            try:
-                status = self._client.stat(bucket, key)
-            except CosFileNotFoundError as error:
-                reason = error
-                continue
-            if not status.is_unfinished:
-                return bucket, key, status
-        raise reason
+        if rest:
+            with suppress(CosFileNotFoundError):
+                status = self._client.stat(bucket, f"/{rest}")
+                if not status.is_unfinished:
+                    return bucket, f"/{rest}", status
+        key = f"/{rest}/" if rest else "/"
+        return bucket, key, self._client.stat(bucket, key)

@@ -34,16 +34,25 @@ _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 def connection_failure(
-    fault: BaseException, request: Request, proxy: Proxy | None, to_check: str = "endpoint"
+    fault: BaseException,
+    request: Request,
+    proxy: Proxy | None,
+    to_check: str = "endpoint",
+    *,
+    handled: BaseException | None,
 ) -> AttemptError:
     """Return the failure for something below HTTP: no connection, a timeout, a connection that broke.
 
-    `to_check` is the option that the host's name comes from.
+    `to_check` is the option that the host's name comes from. `handled` is the exception that was being handled before:
+    it is in the context of the fault, and says nothing of it.
     """
     if isinstance(fault, CosError):
         fault.filename = fault.filename or request.path
         return AttemptError(fault)
-    host, causes = request.host, causes_of(fault)
+    host, causes = request.host, _causes_of(fault, handled)
+    for cause in causes:
+        # the frames of the libraries below hold what was sent: signature and content
+        cause.__traceback__ = None
     where = f"({request.operation}{through(proxy)})"
     reason = _tls_problem(causes, host) or _proxy_refusal(causes, proxy, host)
     if reason is not None:
@@ -132,13 +141,13 @@ def _proxy_refusal(causes: list[BaseException], proxy: Proxy | None, host: str) 
     return f"the proxy refuses to connect to {host} (HTTP {found[1]}): {proxy.advice}"
 
 
-def causes_of(fault: BaseException) -> list[BaseException]:
-    """Return an exception, and those that it contains or was raised for."""
+def _causes_of(fault: BaseException, handled: BaseException | None) -> list[BaseException]:
+    """Return an exception, and those that it contains or was raised for, up to the one that was handled before."""
     found: list[BaseException] = []
     waiting: list[object] = [fault]
     while waiting and len(found) < 20:
         item = waiting.pop()
-        if isinstance(item, BaseException) and item not in found:
+        if isinstance(item, BaseException) and item is not handled and item not in found:
             found.append(item)
             waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -252,10 +253,11 @@ class RangeRead:
             self._filled += count
 
     def _some(self, response: Response, request: Request, view: memoryview) -> int:
+        handled = sys.exc_info()[1]
         try:
             count = response.readinto(view[: receiving.step(len(view))])
         except FAULTS as fault:
-            raise connection_failure(fault, request, response.proxy) from fault
+            raise connection_failure(fault, request, response.proxy, handled=handled) from fault
         if count <= 0:
             text = "the connection broke in the middle of the object (download)"
             raise AttemptError(make_error(errno.ECONNRESET, text, request.path), Retry.YES)

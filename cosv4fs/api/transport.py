@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cosv4fs._version import __version__
-from cosv4fs.api.connection_errors import causes_of, connection_failure
+from cosv4fs.api.connection_errors import connection_failure
 from cosv4fs.api.connections import FAULTS, Connections, Response, Timeout, stacked_pools
 from cosv4fs.api.proxies import Proxy, proxy_for, through
 from cosv4fs.api.request import Request
@@ -181,15 +182,13 @@ class Transport:
         elif request.method == "POST":
             headers["Content-Length"] = "0"
         began, timeout = time.perf_counter(), self._timeout_of(request)
+        handled = sys.exc_info()[1]
         try:
             response = self._adapter.route(request.url).exchange(request.method, request.url, headers, payload, timeout)
         except FAULTS as fault:
-            # the frames of the libraries below hold what was sent: signature and content
-            for cause in causes_of(fault):
-                cause.__traceback__ = None
             _log_exchange(request, began, "no reply")
             # in no variable of this frame, which it refers to
-            raise self._failure(fault, request) from fault
+            raise self._failure(fault, request, handled) from fault
         if _log.isEnabledFor(logging.DEBUG):
             _log_exchange(request, began, f"HTTP {response.status}", response)
         self._hosts.note_answer(request.host, response.status)
@@ -220,9 +219,9 @@ class Transport:
         with suppress(*FAULTS, ValueError):
             self._adapter.route(url).open(self._timeout)
 
-    def _failure(self, fault: BaseException, request: Request) -> AttemptError:
+    def _failure(self, fault: BaseException, request: Request, handled: BaseException | None) -> AttemptError:
         proxy, to_check = self._adapter.known_proxy(request.url), self._config.origin_of(request.url)
-        failure = connection_failure(fault, request, proxy, to_check)
+        failure = connection_failure(fault, request, proxy, to_check, handled=handled)
         if not failure.is_final:
             outage = self._hosts.note_failure(request.host)
             # what takes requests but does not answer in time may be the service: one reply may be lost
@@ -262,11 +261,12 @@ def _log_exchange(request: Request, began: float, outcome: str, response: Respon
 
 def read_body(response: Response, request: Request) -> bytes:
     """Read a small body whole; raise `AttemptError` if it broke off, is compressed, or too large (EMSGSIZE)."""
+    handled = sys.exc_info()[1]
     try:
         body = response.read(_MAX_JSON + 1)
     except FAULTS as fault:
         response.close()
-        raise connection_failure(fault, request, response.proxy) from fault
+        raise connection_failure(fault, request, response.proxy, handled=handled) from fault
     if len(body) > _MAX_JSON:
         response.close()
         text = f"the reply to {request.operation} is larger than 16 MiB"

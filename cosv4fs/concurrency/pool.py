@@ -347,13 +347,15 @@ class _ThreadCount:
             self.count -= leaves
             return leaves
 
-    def call(self, function: Callable[[_A], _T], item: _A) -> _T:
-        """Call a function, and tell the pace how long it took, and the window that it has succeeded."""
+    def call(self, function: Callable[[_A], _T], item: _A, take: Callable[[_T], object]) -> None:
+        """Call a function, and tell the pace how long it took, and the window that it has succeeded.
+
+        `take` is called with the result. That may be an error which refers to this frame, so no variable has it.
+        """
         began, before = time.perf_counter(), time.thread_time()
-        result = function(item)
+        take(function(item))
         self._pace.note(time.perf_counter() - began, time.thread_time() - before)
         self._window.note_success()
-        return result
 
 
 class _Map(Generic[_A, _T]):
@@ -371,15 +373,19 @@ class _Map(Generic[_A, _T]):
         self._lock = threading.Lock()
 
     def run(self) -> list[_T]:
-        with self._group:
-            self._group.start(self._work)
-            self._group.wait()
-        return [self._results[index] for index in range(len(self._results))]
+        try:
+            with self._group:
+                self._group.start(self._work)
+                self._group.wait()
+            return [self._results[index] for index in range(len(self._results))]
+        finally:
+            # results may be errors, which refer to this object
+            self._results.clear()
 
     def _work(self) -> None:
         while (found := self._next()) is not None:
             index, item = found
-            self._results[index] = self._threads.call(self._function, item)
+            self._threads.call(self._function, item, partial(self._results.__setitem__, index))
             if self._threads.leave_if_surplus():
                 return
 
@@ -473,5 +479,5 @@ class _UnorderedMap(Generic[_A, _T]):
         if self._items.qsize() <= self._most and self._wake.empty():
             # one is enough, and a slow caller takes none
             self._wake.put(None)
-        self._results.put(self._threads.call(self._function, item))
+        self._threads.call(self._function, item, self._results.put)
         return True

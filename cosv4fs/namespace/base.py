@@ -23,10 +23,18 @@ ErrorHandler = Callable[[OSError], object]
 """Called with the error of a directory that cannot be listed, one call at a time."""
 
 
-def omit_missing(error: OSError) -> None:
-    """Leave out directories that are not found: they were removed meanwhile. Raise any other error."""
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+def _raise_others(expected: tuple[type[OSError], ...], error: OSError) -> None:
+    if isinstance(error, expected):
+        return
+    try:
         raise error
+    finally:
+        # it refers to this frame
+        del error
+
+
+omit_missing: ErrorHandler = partial(_raise_others, (FileNotFoundError, NotADirectoryError))
+"""Leaves out directories that are not found: they were removed meanwhile. Raises any other error."""
 
 
 class Namespace(ABC):
@@ -310,7 +318,7 @@ def error_handler(on_error: object) -> ErrorHandler:
     if on_error == "omit":
         return omit_missing
     if on_error == "raise":
-        return _raise
+        return partial(_raise_others, ())
     if callable(on_error):
         return partial(_one_at_a_time, threading.Lock(), on_error)
     raise ValueError(f"on_error must be omit, raise or a function, not {on_error!r}")
@@ -319,10 +327,6 @@ def error_handler(on_error: object) -> ErrorHandler:
 def _one_at_a_time(lock: threading.Lock, handle: ErrorHandler, error: OSError) -> None:
     with lock:
         handle(error)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _if_found(look_up: Callable[[], Info]) -> Info | None:

@@ -20,6 +20,7 @@ from cosv4fs.errors import (
     CosError,
     CosFileExistsError,
     CosFileNotFoundError,
+    CosInterruptedError,
     CosPossiblyCreatedError,
     make_error,
 )
@@ -243,6 +244,8 @@ def _creating(client: CofferClient, target: Target) -> Iterator[None]:
         except CosFileNotFoundError:
             text = "an unfinished upload blocks this name: wait until it is complete, or abort it (abort_upload)"
             raise make_error(errno.EEXIST, text, target.path, refusal) from refusal
+        except CosInterruptedError:
+            raise
         except CosError:
             raise refusal from None
         raise exists_error(target.path, refusal) from refusal

@@ -38,7 +38,8 @@ def make_directory(client: CosClient, bucket: str, key: str, parents: bool = Tru
     try:
         client.create(bucket, key)
     except CosFileExistsError as refusal:
-        return refusal
+        # it is not raised: its frames would keep it, and what is in them, until the next collection
+        return refusal.with_traceback(None)
     except CosFileNotFoundError:
         if not parents or parent_key(key) == "/":
             raise

@@ -345,7 +345,11 @@ class SlicedUpload(Upload):
                 self._raise_if_below_file(refusal)
             # the refused move names the sibling
             refusal.filename = target.path
-            raise refusal
+            try:
+                raise refusal
+            finally:
+                # it refers to this frame
+                del refusal
         try:
             self._client.stat(target.bucket, target.key + "/")
         except CosFileNotFoundError:

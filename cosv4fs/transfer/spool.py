@@ -59,7 +59,7 @@ class Spool(Source):
         self._queued = self._written = 0
         self._group = TaskGroup(pool)
         self._writing: Task | None = None
-        self._hash = _Hash(self, self._group)
+        self._hash = _Hash(self._group)
         self._is_complete = self._failed = False
 
     def append(self, view: memoryview) -> None:
@@ -83,7 +83,7 @@ class Spool(Source):
         taken = self._piece.take(view, start)
         if self._piece.is_full:
             self._write_behind(self._piece)
-            self._hash.advance(self._head.limit + self._written)
+            self._hash.advance(self, self._head.limit + self._written)
         return taken
 
     def _write_behind(self, piece: MemoryPiece) -> None:
@@ -170,7 +170,7 @@ class Spool(Source):
         self._raise_if_failed()
         self._is_complete = True
         if hashed:
-            self._hash.advance(self.size)
+            self._hash.advance(self, self.size)
 
     def views(self) -> list[memoryview]:
         """Return all bytes, of which none is in the file."""
@@ -211,7 +211,7 @@ class Spool(Source):
     def sha1(self) -> str:
         """Return the SHA-1 of all bytes so far, in hex; most was computed while they came."""
         self._wait_until_written()
-        return self._hash.hexdigest(self.size)
+        return self._hash.hexdigest(self)
 
     def close(self) -> None:
         """Drop the bytes and remove the temporary file."""
@@ -279,26 +279,26 @@ class _Head:
 class _Hash:
     """The SHA-1 of a spool, computed by another thread as far as its bytes can be read."""
 
-    def __init__(self, spool: Spool, group: TaskGroup) -> None:
-        self._spool, self._group = spool, group
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
         self._content = ContentHash()
         # the thread hashes the bytes before this offset
         self._wanted = 0
         self._task: Task | None = None
 
-    def advance(self, end: int) -> None:
+    def advance(self, spool: Spool, end: int) -> None:
         """Have the bytes before `end` hashed by another thread, if one is free; otherwise later."""
         self._wanted = end
         if self._task is None or self._task.is_done:
             self._wait()
-            self._task = self._group.try_start(self._work, detached=True)
+            self._task = self._group.try_start(partial(self._work, spool), detached=True)
 
-    def hexdigest(self, size: int) -> str:
+    def hexdigest(self, spool: Spool) -> str:
         """Return the SHA-1 of all bytes; wait until they are hashed."""
-        self._wanted = size
+        self._wanted = spool.size
         self._wait()
-        self._work()
-        return self._content.hexdigest(size)
+        self._work(spool)
+        return self._content.hexdigest(spool.size)
 
     def reset(self) -> None:
         """Drop what was hashed, because bytes will change."""
@@ -311,10 +311,10 @@ class _Hash:
         if task is not None:
             task.wait()
 
-    def _work(self) -> None:
+    def _work(self, spool: Spool) -> None:
         while (offset := self._content.hashed) < self._wanted:
             cancellation.check()
-            self._spool.hash_into(self._content, offset, min(_STEP, self._wanted - offset))
+            spool.hash_into(self._content, offset, min(_STEP, self._wanted - offset))
 
 
 def cut(views: list[memoryview], offset: int, length: int) -> list[memoryview]:

@@ -313,6 +313,8 @@ class _Stream:
         if self._hash is not None:
             self._hash.stop()
         self._group.stop(cancel_running=True)
+        # their errors refer to this object
+        self._in_flight.clear()
         self._piece.release()
         self.upload.abort()
 

@@ -42,6 +42,18 @@ class TestNetwork:
             release.set()
             client.close()
 
+    @pytest.mark.parametrize("fault", [faults.DropReply(), faults.CutReply(2, reset=True)], ids=repr)
+    def test_what_the_caller_is_handling_is_no_cause(self, service, fault):
+        service.fault(fault, op="stat")
+        client = raw_client(service.emulator, **service.emulator.storage_options)
+        try:
+            raise TimeoutError("another server's")
+        except TimeoutError as handled:
+            failure = failure_of(client, lambda client: client.stat(BUCKET, "/x"))
+            assert handled.__traceback__ is not None
+        client.close()
+        assert failure.error.errno == errno.ECONNRESET
+
     def test_connection_refused(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and never listens

@@ -429,8 +429,8 @@ class CofferUploads(Client):
             try:
                 return attempt()
             except AttemptError as failure:
-                error = failure.error
-                if error.status in (401, 403) and error.code in _CLOCK_CODES:
+                # the error in no variable of this frame, which it refers to
+                if failure.error.status in (401, 403) and failure.error.code in _CLOCK_CODES:
                     is_adopted = self._signer.adopt_server_date(failure.server_date)
                     # another thread may have adopted the time meanwhile
                     if is_adopted or self.quirks.clock_offset != offset:
