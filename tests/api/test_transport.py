@@ -50,9 +50,10 @@ class TestNetwork:
             raise TimeoutError("another server's")
         except TimeoutError as handled:
             failure = failure_of(client, lambda client: client.stat(BUCKET, "/x"))
-            assert handled.__traceback__ is not None
+            where = handled.__traceback__
         client.close()
         assert failure.error.errno == errno.ECONNRESET
+        assert where is not None
 
     def test_connection_refused(self):
         with socket.socket() as taken:
