@@ -59,7 +59,7 @@ SHARED = {
     "stored_attributes",
     *NAMESPACE,
 }
-FILES = {"reader", "writer", "appending", "opening", "transactions", "display", "identity", *SHARED}
+FILES = {"reader", "writer", "layered", "appending", "opening", "transactions", "display", "identity", *SHARED}
 MAY_IMPORT = {
     "arguments": set(),
     "codes": set(),
@@ -98,7 +98,8 @@ MAY_IMPORT = {
     "reader": SHARED,
     "writer": SHARED,
     "appending": {"reader", *SHARED},
-    "opening": {"appending", "reader", "writer", *SHARED},
+    "layered": {"writer", *LEAVES},
+    "opening": {"appending", "layered", "reader", "writer", *SHARED},
     "transactions": {"arguments", "writer"},
     "display": LEAVES,
     "identity": LEAVES,

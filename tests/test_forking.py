@@ -38,7 +38,7 @@ KNOWN = {
     # fsspec's own, which it renews where it has to
     "cosv4fs.reader.caches",
     "cosv4fs.options.caches",
-    "cosv4fs.opening.compr",
+    "cosv4fs.layered.compr",
     "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child
     "cosv4fs.emulator.http._earlier_ports",
