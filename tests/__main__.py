@@ -2,6 +2,9 @@
 
 Every check runs, even after others failed; the exit code is that of the first that failed. ``python -m tests --quick``
 is for the time between two edits: lint, types, and the tests that are not in `SLOW`.
+
+Whatever waits leaves a core to others: there are more workers for the tests than cores, and packaging, which waits for
+the package index, runs beside all other checks.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -62,6 +68,16 @@ SLOW = (
 """Folders and files of tests that the quick checks leave out, so that two free cores need one to two minutes."""
 
 
+BESIDE = "package"
+"""The check that runs beside all others; what it prints is shown after them."""
+
+
+def workers() -> int:
+    """Return how many processes run tests: three for two cores, because tests wait a third of their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str, list[str]]:
     """Return the arguments of ``python -m`` for every check, in order."""
     left_out = [f"--ignore={REPOSITORY / 'tests' / name}" for name in SLOW] if quick else []
@@ -70,37 +86,56 @@ def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str,
         "format": ["ruff", "format", "--check"],
         "types": ["mypy"],
         # a worker that has run out of tests takes over half of another's, so that both end together
-        "tests": ["pytest", "-n", "auto", "--dist", "worksteal", *left_out, *pytest_arguments],
-        "package": ["tests.packaging", "--quick"],
+        "tests": ["pytest", "-n", str(workers()), "--dist", "worksteal", *left_out, *pytest_arguments],
+        BESIDE: ["tests.packaging", "--quick"],
     }
     if quick:
-        del every["package"]
+        del every[BESIDE]
     return every
 
 
-def run(arguments: list[str]) -> int:
-    """Run one check and return its exit code."""
+def run(arguments: list[str], output: IO[str] | None = None) -> int:
+    """Run one check and return its exit code; what it prints goes into a file, if one is given."""
     environment = dict(os.environ)
     # tests start hundreds of interpreters, each of which would compile the package
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=REPOSITORY, env=environment, check=False).returncode
+    command = [sys.executable, "-m", *arguments]
+    streams = {} if output is None else {"stdout": output, "stderr": subprocess.STDOUT}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, **streams).returncode
+
+
+def timed(arguments: list[str], output: IO[str] | None = None) -> tuple[int, float]:
+    """Run one check and return its exit code and how many seconds it took."""
+    begin = time.monotonic()
+    code = run(arguments, output)
+    return code, time.monotonic() - begin
+
+
+def run_all(every: dict[str, list[str]]) -> dict[str, tuple[int, float]]:
+    """Run checks, show what they print in their order, and return the exit code and the seconds of each."""
+    with ThreadPoolExecutor() as threads, tempfile.TemporaryFile("w+") as printed:
+        beside = {name: threads.submit(timed, command, printed) for name, command in every.items() if name == BESIDE}
+        done: dict[str, tuple[int, float]] = {}
+        for name, command in every.items():
+            print(f"== {name}: {' '.join(command)}", flush=True)
+            if name in beside:
+                done[name] = beside[name].result()
+                printed.seek(0)
+                print(printed.read(), end="", flush=True)
+            else:
+                done[name] = timed(command)
+    return done
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run all checks, or the quick ones, and return the exit code of the first that failed, else 0."""
     quick = "--quick" in arguments
     pytest_arguments = [argument for argument in arguments if argument != "--quick"]
-    codes: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    for name, command in checks(pytest_arguments, quick=quick).items():
-        print(f"== {name}: {' '.join(command)}", flush=True)
-        begin = time.monotonic()
-        codes[name] = run(command)
-        seconds[name] = time.monotonic() - begin
+    done = run_all(checks(pytest_arguments, quick=quick))
     print("== summary")
-    for name, code in codes.items():
-        print(f"{name:<8}{'ok' if code == 0 else f'FAILED (exit code {code})':<24}{seconds[name]:>6.1f} s")
-    return next((code for code in codes.values() if code), 0)
+    for name, (code, seconds) in done.items():
+        print(f"{name:<8}{'ok' if code == 0 else f'FAILED (exit code {code})':<24}{seconds:>6.1f} s")
+    return next((code for code, _ in done.values() if code), 0)
 
 
 if __name__ == "__main__":

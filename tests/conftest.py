@@ -23,6 +23,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the notebooks, each of which takes long: at the end, the other workers would wait for the last one."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 def pytest_collection_finish():
     """Spare every later collection of garbage the modules and the thousands of tests, which stay until the end."""
     gc.collect()

@@ -357,25 +357,30 @@ def test_commands_that_are_named_exist():
 
 @pytest.mark.parametrize(
     ("failing", "code"),
-    [({}, 0), ({"mypy": 2}, 2), ({"ruff": 1, "pytest": 5}, 1)],
+    [({}, 0), ({"mypy": 2}, 2), ({"ruff": 1, "pytest": 5}, 1), ({"tests.packaging": 3}, 3)],
 )
 def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, failing, code):
     ran = []
 
-    def run(arguments):
-        ran.append(arguments)
+    def run(arguments, output):
+        if output:
+            output.write("built\n")
+        else:
+            ran.append(arguments)
         return failing.get(arguments[0], 0)
 
     monkeypatch.setattr(checks, "run", run)
     assert checks.main(["-k", "demo"]) == code
-    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest", "tests.packaging"]
+    assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
     assert ran[3][-2:] == ["-k", "demo"]
-    assert ("FAILED" in capsys.readouterr().out) == bool(code)
+    shown = capsys.readouterr().out
+    assert "\n== package: tests.packaging --quick\nbuilt\n== summary\n" in shown
+    assert ("FAILED" in shown) == bool(code)
 
 
 def test_quick_checks_leave_out_tests_that_exist(monkeypatch):
     ran = []
-    monkeypatch.setattr(checks, "run", lambda arguments: ran.append(arguments) or 0)
+    monkeypatch.setattr(checks, "run", lambda arguments, output: ran.append(arguments) or 0)
     assert checks.main(["--quick", "-x"]) == 0
     assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
     left_out = [Path(argument.removeprefix("--ignore=")) for argument in ran[3] if argument.startswith("--ignore=")]
