@@ -713,7 +713,6 @@ def test_what_is_in_the_target_shows_whether_its_disk_ignores_case(run, fs, tmp_
     for name in ("1", "Label", "lABEL"):
         (stick / name).touch()
     fs.pipe({"data/in/a": b"x", "data/in/A": b"x"})
-    assert run(str(stick), dry_run=True).failed == 0
     # to a disk that ignores case, both names are one file's
     monkeypatch.setattr("cosv4fs.localnames.os.path.samestat", lambda one, other: True)
     for target in (stick, stick / "new"):
