@@ -25,9 +25,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError, refused_before
-from cosv4fs.options import OPTIONS, long_region, option_named, similar_region, variables_of
+from cosv4fs.options import OPTIONS, option_named, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
+from cosv4fs.regions import long_region, similar_region
 
 _SAME = {"endpoint_url": "endpoint", "cache_type": "default_cache_type"}
 """Options that are other names of options."""

@@ -14,8 +14,8 @@ from fsspec.spec import AbstractFileSystem
 from cosv4fs.appending import Continued
 from cosv4fs.arguments import is_method, whole_or_none
 from cosv4fs.attributes import ATTRIBUTES, Attributes, refuse_for_reading
+from cosv4fs.kinds import cache_type as known_cache_type
 from cosv4fs.layered import layered
-from cosv4fs.options import cache_type as known_cache_type
 from cosv4fs.reader import CosReader
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosWriter

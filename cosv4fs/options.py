@@ -7,248 +7,38 @@ filesystems and the tables of reference/options.md are made from it, or compared
 from __future__ import annotations
 
 import inspect
-import json
-import math
-import operator
-import os
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from difflib import get_close_matches
-from functools import partial
-from numbers import Real
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-
-from fsspec.caching import caches
 
 from cosv4fs.arguments import hint_at
+from cosv4fs.kinds import (
+    CACHE_TYPE,
+    FLAG,
+    FOLDER,
+    KEY,
+    KEY_NAME,
+    PROFILE,
+    PROVIDER,
+    PROXIES,
+    REGION,
+    URL,
+    URL_TEMPLATE,
+    VERIFICATION,
+    Kind,
+    integer,
+    matching,
+    one_of,
+    seconds,
+    words,
+)
 from cosv4fs.protocols import CDCS, V3, V4, ProtocolSpec
-from cosv4fs.redaction import Secret
 
 _C = TypeVar("_C", bound=type)
 
 MIB = 1024 * 1024
-
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-
-_REGIONS = {
-    "ap-tianjin": "tj",
-    "ap-beijing": "bj",
-    "ap-shanghai": "sh",
-    "ap-guangzhou": "gz",
-    "ap-chengdu": "cd",
-    "ap-singapore": "sgp",
-    "ap-hongkong": "hk",
-    "na-toronto": "ca",
-    "eu-frankfurt": "ger",
-}
-"""Names of regions in newer APIs of the vendor, and the short codes that host names use (cos.md#hosts)."""
-
-_OTHER_NAMES = {
-    "ap-beijing-1": "tj",
-    "cn-north": "tj",
-    "cn-east": "sh",
-    "cn-south": "gz",
-    "cn-southwest": "cd",
-    "sg": "sgp",
-}
-"""Further names of the same regions."""
-
-_WITH_PATH_OF_API = re.compile("/files/v[12](/|$)")
-"""What the vendor's documentation adds to the host in its examples (cos.md#hosts)."""
-
-_PROXIED = re.compile("(https?|all)(://.+)?")
-"""What a proxy can be for."""
-
-_OF_NEWER_APIS = re.compile("(ap|na|sa|eu|me|af|cn)-.+")
-
-
-# -- kinds of values ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of value.
-
-    Profiles, environment variables, fsspec's configuration and the command line hold text, so every kind is read from
-    text as well as from Python values.
-    """
-
-    read: Callable[[object], object]
-    """Returns the value that the configuration holds, or None if the given one is invalid; raises a ValueError or
-    TypeError where `expected` would not explain enough."""
-    annotation: str
-    """The type of the values that Python code passes, as signatures show it."""
-    expected: str
-    """The valid values, in words that follow "must be"."""
-    listed: str = ""
-    """The valid values as the documentation lists them; empty if the meaning of the option tells them."""
-
-
-def _text(value: object) -> str | None:
-    """Read text without surrounding blanks. Configuration files hold some texts, such as an appid, as numbers."""
-    is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
-    return str(value).strip() if is_text else None
-
-
-def _matching(pattern: str, expected: str, annotation: str = "str") -> Kind:
-    def read(value: object) -> str | None:
-        text = _text(value)
-        return text if text is not None and re.fullmatch(pattern, text) else None
-
-    return Kind(read, annotation, expected)
-
-
-def _region(value: object) -> str | None:
-    """Read a region as the short code of its name (cos.md#hosts)."""
-    text = _text(value)
-    if text is None or not re.fullmatch("[A-Za-z0-9-]*", text):
-        return None
-    code = (_REGIONS | _OTHER_NAMES).get(text.lower())
-    if code is not None:
-        raise ValueError(f"must be the short code {code!r} for {text!r}, because it becomes part of a host name")
-    if _OF_NEWER_APIS.fullmatch(text.lower()):
-        codes = ", ".join(_REGIONS.values())
-        raise ValueError(f"must be a short code such as {codes}, because it becomes part of a host name, not {text!r}")
-    return {name.partition("-")[2]: code for name, code in _REGIONS.items()}.get(text.lower(), text)
-
-
-def _key_name(value: object) -> str | None:
-    text = _text(value)
-    return text if text is not None and text.isprintable() else None
-
-
-def _key(value: object) -> Secret | None:
-    text = _key_name(value)
-    return None if text is None else Secret(text)
-
-
-def _flag(value: object) -> bool | None:
-    word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
-    return True if word in _TRUE else False if word in _FALSE else None
-
-
-def _number(value: object, kind: type[int | float]) -> int | float | None:
-    """Read a number of a type, or of one like it, such as numpy's; integers count as floats."""
-    if isinstance(value, bool) or not (isinstance(value, (str, Real)) or hasattr(value, "__index__")):
-        return None
-    with suppress(ValueError, TypeError):
-        return kind(value) if isinstance(value, str) or kind is float else operator.index(value)
-    return None
-
-
-def _integer(at_least: int = 0, at_most: int | None = None) -> Kind:
-    def read(value: object) -> int | float | None:
-        number = _number(value, int)
-        is_valid = number is not None and number >= at_least and (at_most is None or number <= at_most)
-        return number if is_valid else None
-
-    bounds = f"at least {at_least}" if at_most is None else f"{at_least} to {at_most}"
-    return Kind(read, "int", f"a number, {bounds}", bounds)
-
-
-def _one_of(choices: Sequence[int]) -> Kind:
-    def read(value: object) -> int | float | None:
-        number = _number(value, int)
-        return number if number in choices else None
-
-    listed = ", ".join(map(str, choices))
-    return Kind(read, "int", f"one of {listed}", listed)
-
-
-def _seconds(*, may_be_zero: bool = True) -> Kind:
-    def read(value: object) -> float | None:
-        number = _number(value, float)
-        is_valid = number is not None and math.isfinite(number) and (number > 0 or (may_be_zero and number == 0))
-        return number if is_valid else None
-
-    bounds = "at least 0" if may_be_zero else "above 0"
-    return Kind(read, "float", f"a number, {bounds}", bounds)
-
-
-def _words(*choices: str) -> Kind:
-    def read(value: object) -> str | None:
-        return value if isinstance(value, str) and value in choices else None
-
-    listed = ", ".join(choices)
-    return Kind(read, f"Literal[{', '.join(map(repr, choices))}]", f"one of {listed}", listed)
-
-
-def _url(value: object, *, is_template: bool = False) -> str | None:
-    """Read a URL, without a slash at its end; empty means that there is none."""
-    if not isinstance(value, str):
-        return None
-    url = value.rstrip("/")
-    if "@" in url:
-        # not shown: it may hold a password
-        raise ValueError("must not contain a user name or password")
-    if _WITH_PATH_OF_API.search(url):
-        raise ValueError("must end before /files/, which begins the path of every request")
-    with suppress(ValueError, LookupError, AttributeError):
-        whole = url.format(bucket="b", appid="1", region="r") if is_template else url
-        return url if not url or _names_a_host(whole) else None
-    return None
-
-
-def _names_a_host(url: str, *, any_scheme: bool = False) -> bool:
-    try:
-        parts = urlsplit(url)
-        # asking for the port checks it
-        usable = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
-    except ValueError:
-        return False
-    return usable and (any_scheme or parts.scheme in ("http", "https")) and url.isprintable() and " " not in url
-
-
-def _path(value: object) -> str | None:
-    return os.fspath(value) or None if isinstance(value, (str, os.PathLike)) else None
-
-
-def _verification(value: object) -> bool | str | None:
-    flag = _flag(value)
-    return _path(value) if flag is None else flag
-
-
-def _proxies(value: object) -> tuple[tuple[str, str], ...] | None:
-    """Read a mapping of schemes to URLs, as text in JSON; return sorted pairs, so that equal settings are equal."""
-    with suppress(ValueError):
-        value = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
-        return None
-    for scheme, proxy in value.items():
-        if not _PROXIED.fullmatch(scheme):
-            raise ValueError(f"must be for http, https or all, perhaps of one host (http://host), not for {scheme!r}")
-        if not _names_a_host(proxy if "://" in proxy else f"http://{proxy}", any_scheme=True):
-            # not shown: it may hold a password
-            raise ValueError(f"must have a URL such as http://proxy:3128 for {scheme!r}")
-    return tuple(sorted(value.items()))
-
-
-def _provider(value: object) -> object:
-    if not callable(value):
-        raise TypeError("must be a callable that returns secret_id, secret_key and, if they expire, expires")
-    return value
-
-
-def cache_type(value: object) -> str | None:
-    """Return a type of cache for reading; None if it is invalid."""
-    return value if isinstance(value, str) and (value == "parallel" or value in caches) else None
-
-
-_FLAG = Kind(_flag, "bool", f"one of {', '.join(_TRUE)} (true) or {', '.join(_FALSE)} (false)", "true or false")
-_FOLDER = Kind(_path, "str | os.PathLike[str]", "the path of a folder")
-_KEY_NAME, _KEY = (
-    Kind(read, "str", "printable text, without line breaks and control characters") for read in (_key_name, _key)
-)
-_URL, _URL_TEMPLATE = (
-    Kind(read, "str", "a URL such as http://127.0.0.1:8080") for read in (_url, partial(_url, is_template=True))
-)
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -330,14 +120,14 @@ _NO_TEMPORARY_KEYS = "the JSON API of COS has no temporary keys"
 
 OPTIONS = (
     Option(
-        "appid", _matching("[0-9]*", "a number", "str | int"), "Number of the account.",
+        "appid", matching("[0-9]*", "a number", "str | int"), "Number of the account.",
         default="", has_variable=True,
         refused={CDCS.name: "coffers are named in full, as in name-1250000000"},
     ),
-    Option("secret_id", _KEY_NAME, "Name of the key.", default="", has_variable=True, is_secret=True),
-    Option("secret_key", _KEY, "The key.", default="", has_variable=True, is_secret=True),
+    Option("secret_id", KEY_NAME, "Name of the key.", default="", has_variable=True, is_secret=True),
+    Option("secret_key", KEY, "The key.", default="", has_variable=True, is_secret=True),
     Option(
-        "region", Kind(_region, "str", "a short code such as gz, because it becomes part of a host name"),
+        "region", REGION,
         "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``; for coffers a name such "
         "as ``ap-tianjin``. Not needed with `endpoint`, nor by COS v3, where it only fills in `download_endpoint`.",
         default="", has_variable=True,
@@ -347,109 +137,108 @@ OPTIONS = (
             V3.name: "Region of the buckets, a short code such as ``gz``: it only fills in `download_endpoint`.",
             CDCS.name: "Region of the coffers, a name such as ``ap-tianjin``. Not needed with `endpoint`.",
         },
-        kinds={CDCS.name: _matching("[A-Za-z0-9-]*", "a name like ap-tianjin, because it becomes part of a host name")},
+        kinds={CDCS.name: matching("[A-Za-z0-9-]*", "a name like ap-tianjin, because it becomes part of a host name")},
     ),
     Option(
-        "endpoint", _URL, "URL of another service that speaks the same API, such as the local service.",
+        "endpoint", URL, "URL of another service that speaks the same API, such as the local service.",
         default="", has_variable=True,
     ),
     Option(
-        "security_token", _KEY, "Token of temporary keys.", default="", has_variable=True, is_secret=True,
+        "security_token", KEY, "Token of temporary keys.", default="", has_variable=True, is_secret=True,
         refused={V4.name: _NO_TEMPORARY_KEYS, V3.name: _NO_TEMPORARY_KEYS},
     ),
-    Option("endpoint_url", _URL, "The same as `endpoint`; the name that s3fs uses.", default="", is_stored=False),
+    Option("endpoint_url", URL, "The same as `endpoint`; the name that s3fs uses.", default="", is_stored=False),
     Option(
-        "profile", Kind(_text, "str", "text"), "Section of the profile file whose options apply.",
+        "profile", PROFILE, "Section of the profile file whose options apply.",
         default="", is_stored=False,
     ),
     Option(
-        "credentials", Kind(_provider, "Callable[[], Mapping[str, Any]]", "a function"),
+        "credentials", PROVIDER,
         _KEYS.format(", for temporary keys of coffers also ``security_token``"),
         default=None, is_secret=True,
         meanings=dict.fromkeys(_BUCKETS, _KEYS.format(""))
         | {CDCS.name: _KEYS.format(", for temporary keys also ``security_token``")},
     ),
-    Option("anon", _FLAG, "Send no signatures: only public objects can be read.", default=False),
+    Option("anon", FLAG, "Send no signatures: only public objects can be read.", default=False),
     Option(
-        "download_endpoint", _URL_TEMPLATE,
+        "download_endpoint", URL_TEMPLATE,
         "URL of downloads, such as ``https://{bucket}-{appid}.file.myqcloud.com`` for the CDN; ``{bucket}``, "
         "``{appid}`` and ``{region}`` are filled in.",
         default="",
         refused={CDCS.name: "downloads come from where everything else is served: set endpoint"},
     ),
-    Option("use_ssl", _FLAG, "Use https for the vendor's hosts.", default=True),
+    Option("use_ssl", FLAG, "Use https for the vendor's hosts.", default=True),
     Option(
-        "verify", Kind(_verification, "bool | str | os.PathLike[str]", "true, false or the path of a CA bundle"),
+        "verify", VERIFICATION,
         "Verify certificates; a path names a CA bundle to verify with.", default=True,
     ),
     Option(
-        "proxies",
-        Kind(_proxies, "Mapping[str, str]", "a mapping of schemes to URLs, such as {'https': 'http://proxy:3128'}"),
+        "proxies", PROXIES,
         "URLs of proxies by scheme, such as ``{'https': 'http://proxy:3128'}``; those of the environment unless given, "
         "but none for services on this machine.",
         default=None, is_secret=True,
     ),
     Option(
-        "connect_timeout", _seconds(may_be_zero=False),
+        "connect_timeout", seconds(may_be_zero=False),
         "Limit for connecting, and for each wait until the server accepts more of a body.",
         default=10.0, unit="seconds",
     ),
     Option(
-        "read_timeout", _seconds(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
+        "read_timeout", seconds(may_be_zero=False), "Limit for waiting for the next bytes of a reply.",
         default=60.0, unit="seconds",
     ),
     Option(
-        "max_retries", _integer(),
+        "max_retries", integer(),
         "How often a request is retried after a transient error; until `retry_deadline` unless given, 0: never.",
         default=None,
     ),
     Option(
-        "retry_deadline", _seconds(),
+        "retry_deadline", seconds(),
         "Time for which transient errors are retried; 10 seconds at most for a host that has never answered.",
         default=120.0, unit="seconds",
     ),
     Option(
-        "max_concurrency", _integer(1), "Slices, parts and ranges in flight at once.", default=12,
+        "max_concurrency", integer(1), "Slices, parts and ranges in flight at once.", default=12,
         meanings=dict.fromkeys(_BUCKETS, "Slices and ranges in flight at once.")
         | {CDCS.name: "Parts and ranges in flight at once."},
     ),
     Option(
-        "max_requests", _integer(1),
+        "max_requests", integer(1),
         "Other requests in flight at once, each with a thread and a connection; on links with low latency far fewer "
         "are used.",
         default=128,
     ),
     Option(
-        "slice_size", _one_of(V4.slice_sizes),
+        "slice_size", one_of(V4.slice_sizes),
         "Size of a slice; for coffers, size of the first parts of an object.",
         default=3 * MIB, unit="bytes",
         meanings=dict.fromkeys(_BUCKETS, "Size of a slice.") | {CDCS.name: "Size of the first parts of an object."},
-        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: _integer(CDCS.slice_sizes[0], CDCS.slice_sizes[-1])},
+        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: integer(CDCS.slice_sizes[0], CDCS.slice_sizes[-1])},
     ),
     Option(
-        "single_upload_limit", _integer(0, V4.max_single_upload), "Largest object that is uploaded in one request.",
+        "single_upload_limit", integer(0, V4.max_single_upload), "Largest object that is uploaded in one request.",
         default=4 * MIB, unit="bytes",
-        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: _integer(0, CDCS.max_single_upload)},
+        defaults={CDCS.name: 8 * MIB}, kinds={CDCS.name: integer(0, CDCS.max_single_upload)},
     ),
-    Option("range_size", _integer(1), "Size of a range of a large download.", default=4 * MIB, unit="bytes"),
+    Option("range_size", integer(1), "Size of a range of a large download.", default=4 * MIB, unit="bytes"),
     Option(
-        "default_block_size", _integer(1),
+        "default_block_size", integer(1),
         "The `block_size` of ``open`` unless given; without either, `range_size` is for reading and `slice_size` for "
         "writing.",
         default=None, unit="bytes",
     ),
     Option(
-        "default_cache_type", Kind(cache_type, "str", "parallel or a cache of fsspec"),
+        "default_cache_type", CACHE_TYPE,
         "The `cache_type` of ``open`` unless given: ``parallel``, or one of fsspec's.",
         default="parallel",
     ),
     Option(
-        "cache_type", Kind(cache_type, "str", "parallel or a cache of fsspec"),
+        "cache_type", CACHE_TYPE,
         "The same as `default_cache_type`; the name that other filesystems use.",
         default=None, is_stored=False,
     ),
     Option(
-        "spool_memory", _integer(),
+        "spool_memory", integer(),
         "Memory of a writer that does not know the size of its object; at least `single_upload_limit` is kept. For "
         "coffers, the largest part that is kept in memory while it is written.",
         default=16 * MIB, unit="bytes",
@@ -460,12 +249,12 @@ OPTIONS = (
         | {CDCS.name: "The largest part that is kept in memory while it is written."},
     ),
     Option(
-        "spool_dir", _FOLDER,
+        "spool_dir", FOLDER,
         "Folder of the temporary files for what `spool_memory` does not hold; the system's unless given.",
         default=None,
     ),
     Option(
-        "streaming", _words("auto", "never", "always"),
+        "streaming", words("auto", "never", "always"),
         "Whether objects of unknown size beyond `spool_memory` are uploaded while they are written: ``auto`` probes "
         "each bucket once to find out whether that is possible, ``never`` spools them, ``always`` skips the probe. "
         "The service's SHA-1 of what was uploaded in this way is compared, or its size if the service reports none.",
@@ -476,7 +265,7 @@ OPTIONS = (
         },
     ),
     Option(
-        "checksum", _FLAG,
+        "checksum", FLAG,
         "Compute the SHA-1 of files and memory while they are uploaded in slices, and publish only if the service "
         "reports the same; takes half a second of CPU time per GB. Content is hashed first, and verified by the "
         "service, if the service reports no SHA-1 or a wrong one, or if the file has just changed. Spooled objects are "
@@ -488,14 +277,14 @@ OPTIONS = (
         },
     ),
     Option(
-        "verify_downloads", _words("known", "always", "never"),
+        "verify_downloads", words("known", "always", "never"),
         "Whether whole objects are compared with their SHA-1 after reading: ``known`` if it is cached, ``always`` at "
         "the price of up to one more request per object, ``never``; takes half a second of processor time per GB.",
         default="known",
         refused={CDCS.name: "the service has no checksum that holds for every object"},
     ),
     Option(
-        "instant_upload", _FLAG,
+        "instant_upload", FLAG,
         "Describe large objects to the service first, in slices of 1 MiB, so that content it already has is not sent.",
         default=False,
         refused={
@@ -504,33 +293,33 @@ OPTIONS = (
         },
     ),
     Option(
-        "journal_dir", _FOLDER,
+        "journal_dir", FOLDER,
         "Folder of the journal, by which interrupted uploads of local files continue; in the user's folder for state "
         "unless given.",
         default=None,
     ),
     Option(
-        "sign_expiry", _integer(1), "Validity of a signature that serves several requests.", default=900, unit="seconds"
+        "sign_expiry", integer(1), "Validity of a signature that serves several requests.", default=900, unit="seconds"
     ),
     Option(
-        "page_size", _integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
+        "page_size", integer(1), "Entries per page of a listing; at most 1000 are requested, from COS v3 199.",
         default=1000,
         meanings=dict.fromkeys((V4.name, CDCS.name), "Entries per page of a listing; at most 1000 are requested.")
         | {V3.name: "Entries per page of a listing; at most 199 are requested."},
     ),
     Option(
-        "progress", _FLAG,
+        "progress", FLAG,
         "Show a progress bar of bytes for ``put``, ``get``, ``put_file`` and ``get_file`` without a callback. It needs "
         "tqdm, and is a widget in notebooks with ipywidgets. Files that pandas and others open show none.",
         default=False,
     ),
-    Option("use_listings_cache", _FLAG, "Cache listings and statuses.", default=True),
+    Option("use_listings_cache", FLAG, "Cache listings and statuses.", default=True),
     Option(
-        "listings_expiry_time", _seconds(), "Time after which a cached listing or status is stale.",
+        "listings_expiry_time", seconds(), "Time after which a cached listing or status is stale.",
         default=10.0, unit="seconds",
     ),
     Option(
-        "max_paths", _integer(1), "Directories whose listings are cached; those unused for longest are dropped.",
+        "max_paths", integer(1), "Directories whose listings are cached; those unused for longest are dropped.",
         default=2048,
     ),
 )  # fmt: skip
@@ -556,19 +345,6 @@ def option_named(name: str) -> Option:
         hint = hint_at(name, _BY_NAME, "pydoc cosv4fs.CosV4FileSystem lists all options")
         raise TypeError(f"unknown option {name}: {_OF_S3FS.get(name, hint)}")
     return _BY_NAME[name]
-
-
-def similar_region(region: str, protocol: ProtocolSpec) -> str | None:
-    """Return the region that an unknown one may stand for; None for a known one, or if none is similar."""
-    names = list(_REGIONS)
-    if CDCS.name != protocol.name:
-        names = [*_REGIONS.values(), *(name.partition("-")[2] for name in names)]
-    return None if region in names else next(iter(get_close_matches(region.lower(), names, 1, 0.5)), None)
-
-
-def long_region(region: str) -> str:
-    """Return the name that newer APIs have for a region, such as ``ap-guangzhou`` for ``gz``; itself if unknown."""
-    return {code: name for name, code in _REGIONS.items()}.get(region, region)
 
 
 def options_of(protocol: ProtocolSpec) -> list[Option]:

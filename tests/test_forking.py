@@ -37,7 +37,7 @@ KNOWN = {
     "cosv4fs.forking._renewable",
     # fsspec's own, which it renews where it has to
     "cosv4fs.reader.caches",
-    "cosv4fs.options.caches",
+    "cosv4fs.kinds.caches",
     "cosv4fs.layered.compr",
     "cosv4fs.filesystem.conf",
     # plain numbers, which are as true in a child

@@ -14,8 +14,9 @@ from cosv4fs.cli.output import quoted
 from cosv4fs.cli.profiles import read_profile, write_profile
 from cosv4fs.cli.session import PROTOCOLS, Session
 from cosv4fs.config import DEFAULT_PROFILE, needed_options
-from cosv4fs.options import option_named, similar_region
+from cosv4fs.options import option_named
 from cosv4fs.protocols import CDCS, V4, ProtocolSpec
+from cosv4fs.regions import similar_region
 
 _QUESTIONS = {
     "appid": "appid (number of the account)",
