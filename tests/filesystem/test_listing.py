@@ -107,6 +107,16 @@ def test_finding_what_begins_so_lists_nothing_else(tree, emulator):
     assert len(emulator.requests) == 1
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_dots_are_matched_here(tree, emulator, dots):
+    for find in (lambda: tree.find(f"{BUCKET}/a", prefix=dots), lambda: tree.glob(f"{BUCKET}/a/{dots}*")):
+        tree.invalidate_cache()
+        emulator.clear_requests()
+        assert find() == []
+        # a server or proxy may resolve "/a/.." before it lists
+        assert {request.path for request in emulator.requests} == {"/a/"}
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

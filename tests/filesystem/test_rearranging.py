@@ -259,6 +259,12 @@ def test_moving_and_copying_files(tree, second):
     assert second.exists(f"{BUCKET}/d/moved")
 
 
+def test_a_slash_at_the_end_of_a_target_names_a_directory_that_need_not_exist(tree, second):
+    tree.mv(f"{BUCKET}/d/one", f"{BUCKET}/new/")
+    assert second.cat_file(f"{BUCKET}/new/one") == f"{BUCKET}/d/one".encode()
+    assert not second.exists(f"{BUCKET}/d/one")
+
+
 def test_what_is_not_there_cannot_be_moved(tree):
     for action in (tree.mv, tree.cp):
         with pytest.raises(FileNotFoundError):
