@@ -87,6 +87,14 @@ def test_missing_credentials_are_told_at_the_first_use(emulator, monkeypatch, wi
     assert pickle.loads(passed_on)[0] == fs
 
 
+def test_the_protocols_of_python_are_no_use_of_a_filesystem(without_account):
+    # libraries look for them in arguments of any kind
+    stand_in, equal = (restore(CosV4FileSystem, (), {}) for _ in range(2))
+    assert not hasattr(stand_in, "__array__")
+    tokenize = pytest.importorskip("dask.base").tokenize
+    assert tokenize(stand_in) == tokenize(equal)
+
+
 def test_other_failures_are_not_kept():
     def fails():
         raise KeyboardInterrupt
