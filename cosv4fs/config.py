@@ -153,21 +153,20 @@ def environment_of(protocol: ProtocolSpec) -> tuple[str | None, ...]:
 
 @clears_frames
 def resolve(
-    options: Mapping[str, Any], fallback: Mapping[str, Any] | None = None, protocol: ProtocolSpec = V4
+    options: Mapping[str, Any], configured: Mapping[str, Any] | None = None, protocol: ProtocolSpec = V4
 ) -> Config:
-    """Return the configuration for `options`, completed from profiles, the environment and `fallback`.
+    """Return the configuration for `options`, completed from profiles and the environment.
 
-    The first of these places that has a value counts: `options`, the profile that they name, the environment, the
-    profile that the environment or `fallback` names, `fallback`, the profile `DEFAULT_PROFILE` if no other is named and
-    a part of the account is in none of these, the default.
+    The first of these places that has a value counts: `options`, `configured`, the profile that they name, the
+    environment, the profile that the environment names, the profile `DEFAULT_PROFILE` if no other is named and a part
+    of the account is in none of these, the default.
 
     Parameters
     ----------
     options : mapping
         Values by the names of `cosv4fs.options.OPTIONS`; None counts as not given.
-    fallback : mapping, optional
-        Values from fsspec's configuration. fsspec mixes them into the options before they get here, so an option
-        that equals its fallback gives way to the environment.
+    configured : mapping, optional
+        Values from fsspec's configuration. fsspec completes the options with them before they get here.
     protocol : ProtocolSpec
         The protocol, which decides defaults and environment variables.
 
@@ -180,9 +179,9 @@ def resolve(
     TypeError
         An option is unknown, or a value has the wrong type.
     """
-    config = _config(_merged(options, fallback or {}, protocol), protocol)
+    config = _config(_merged(options, configured or {}, protocol), protocol)
     if _missing(config):
-        config = _config(_merged(options, fallback or {}, protocol, DEFAULT_PROFILE), protocol)
+        config = _config(_merged(options, configured or {}, protocol, DEFAULT_PROFILE), protocol)
     if missing := _missing(config):
         if config.anon and refused_before():
             # the attempt before had no keys: without anon=True, these are missing as well
@@ -202,27 +201,27 @@ def _config(given: Mapping[str, tuple[Any, str]], protocol: ProtocolSpec) -> Con
 
 
 def _merged(
-    options: Mapping[str, Any], fallback: Mapping[str, Any], protocol: ProtocolSpec, unnamed: str = ""
+    options: Mapping[str, Any], configured: Mapping[str, Any], protocol: ProtocolSpec, unnamed: str = ""
 ) -> dict[str, tuple[Any, str]]:
     """Return each given value from the first place that has one, with the name of the place; empty for the caller.
 
     The profile `unnamed` is the last of these places if no other profile is named.
     """
-    fallback, given = _given(fallback), _given(options)
-    own = {name: value for name, value in given.items() if name not in fallback or fallback[name] != value}
+    configured, given = _given(configured), _given(options)
+    own = {name: value for name, value in given.items() if name not in configured or configured[name] != value}
     environment = {
         name: os.environ[variable] for name, variable in variables_of(protocol).items() if os.environ.get(variable)
     }
-    named = own.pop("profile", None)
-    usual = fallback.pop("profile", None)
-    usual = None if named else os.environ.get(_profile_variable(protocol)) or usual
+    preset, named = configured.pop("profile", None), own.pop("profile", None)
+    named = named or preset
+    usual = None if named else os.environ.get(_profile_variable(protocol))
     merged: dict[str, tuple[Any, str]] = {}
     for place, layer in (
         (f"profile {unnamed!r}", _given(_section_if_any(unnamed)) if unnamed and not (named or usual) else {}),
-        ("fsspec's configuration", fallback),
         (f"profile {usual!r}", _profile(usual, protocol)),
         ("the environment", environment),
         (f"profile {named!r}", _profile(named, protocol)),
+        ("fsspec's configuration", configured),
         ("", own),
     ):
         if "secret_id" in layer:

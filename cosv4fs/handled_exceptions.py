@@ -8,11 +8,16 @@ while handling something else.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import queue
 import sys
 from types import FrameType
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+_ENDS = (StopIteration, StopAsyncIteration, queue.Empty, asyncio.QueueEmpty)
+"""Exceptions that say that there is nothing more, and are no failures where they are caught."""
 
 _PACKAGE = f"{__package__}."
 
@@ -28,12 +33,14 @@ def handled_exceptions() -> tuple[BaseException, ...]:
 
 
 def concerns_caller(error: BaseException) -> bool:
-    """Return whether the calling code may run because of an exception that is being handled.
+    """Return whether the calling code may run because of a failure that is being handled.
 
     It does not if a generator is between it and the frame that handles the exception: that frame has resumed the
     generator, and would have thrown the exception into it if the generator had failed. Coroutines do not count, because
     a handler may await one that closes files.
     """
+    if isinstance(error, _ENDS) and not leaves_block(error):
+        return False
     # the frame in which an exception is handled is always the latest that was added to its traceback
     handler = None if error.__traceback__ is None else error.__traceback__.tb_frame
     frame: FrameType | None = sys._getframe(1)

@@ -35,17 +35,18 @@ class TestPrecedence:
         monkeypatch.setenv("COSV4_REGION", "sh")
         assert resolve(ACCOUNT, {"region": "bj"}).region == "gz"
 
+    def test_then_fsspecs_configuration(self, monkeypatch):
+        monkeypatch.setenv("COSV4_REGION", "sh")
+        assert resolve({}, ACCOUNT) == resolve(ACCOUNT)
+
     def test_then_the_environment(self, monkeypatch):
         for name, value in ACCOUNT.items():
             monkeypatch.setenv(VARIABLES[name], value)
-        assert resolve({}, {"region": "bj", "appid": 7}) == resolve(ACCOUNT)
+        assert resolve({}) == resolve(ACCOUNT)
 
-    def test_then_the_file(self):
-        assert resolve({}, ACCOUNT) == resolve(ACCOUNT)
-
-    def test_fsspec_mixes_the_file_into_the_options(self, monkeypatch):
+    def test_fsspec_completes_the_options_with_its_configuration(self, monkeypatch):
         monkeypatch.setenv("COSV4_REGION", "sh")
-        assert resolve({**ACCOUNT, "region": "bj"}, {"region": "bj"}).region == "sh"
+        assert resolve({**ACCOUNT, "region": "bj"}, {"region": "bj"}).region == "bj"
         assert resolve({**ACCOUNT, "region": "bj"}, {"region": "cd"}).region == "bj"
 
     def test_none_is_not_given(self, monkeypatch):

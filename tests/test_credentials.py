@@ -65,15 +65,27 @@ class TestProfiles:
         monkeypatch.setenv("COSV4_APPID", "9")
         assert resolve({"profile": "archive", "appid": "7"}).appid == "7"
         assert resolve({"profile": "archive"}).appid == "0125"
+        assert resolve({"profile": "archive"}, {"appid": "3"}).appid == "3"
+        assert resolve({"profile": "archive", "appid": "7"}, {"appid": "3"}).appid == "7"
         monkeypatch.setenv("COSV4_PROFILE", "archive")
-        assert resolve({}, {"appid": "3"}).appid == "9"
+        assert resolve({}, {"appid": "3"}).appid == "3"
+        monkeypatch.setenv("COSV4_REGION", "bj")
+        assert (resolve({}).appid, resolve({}).region) == ("9", "bj")
         monkeypatch.delenv("COSV4_APPID")
-        assert resolve({}, {"appid": "3"}).appid == "0125"
+        assert resolve({}).appid == "0125"
 
     def test_fsspecs_configuration_names_one(self, profiles):
         profiles(ARCHIVE)
         assert resolve({}, {"profile": "archive"}).appid == "0125"
         assert resolve({"profile": "archive"}, {"profile": "archive"}).appid == "0125"
+
+    def test_an_option_that_equals_the_configuration_is_still_one(self, monkeypatch):
+        monkeypatch.setitem(conf, "cosv4", {**ACCOUNT, "endpoint": "http://localhost:1"})
+        monkeypatch.setenv("COSV4_ENDPOINT", "http://localhost:2")
+        monkeypatch.setenv("COSV4_SECRET_ID", "another")
+        for options in ({}, {"endpoint": "http://localhost:1", **ACCOUNT}):
+            config = fsspec.filesystem("cosv4", **options, skip_instance_cache=True).config
+            assert (config.endpoint, config.secret_id) == ("http://localhost:1", ACCOUNT["secret_id"])
 
     def test_the_section_default_completes_an_account(self, profiles, monkeypatch):
         profiles(ARCHIVE.replace("[archive]", "[default]") + "[other]\nappid = 8\n")

@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import io
+import queue
 import re
 import subprocess
 import sys
 import zipfile
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 
 import fsspec
@@ -71,6 +72,22 @@ def test_closing_a_file_in_a_handler_warns(fs, options):
             file.close()
     assert [warning.filename for warning in told] == [__file__]
     assert not fs.exists(PATH)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, queue.Empty])
+def test_the_end_of_what_is_written_is_no_failure(fs, second, kind):
+    file = fs.open(PATH, "wb")
+    file.write(b"all")
+    try:
+        raise kind
+    except kind:
+        file.close()
+    assert second.cat_file(PATH) == b"all"
+    # unless it leaves the block of the file: nobody expected it
+    with suppress(kind), opened(fs) as file:
+        file.write(b"part")
+        raise kind
+    assert second.cat_file(PATH) == b"all"
 
 
 def test_a_block_whose_file_was_discarded_raises(fs):
