@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -184,6 +185,10 @@ class Bandwidth:
         """Whether there is a rate."""
         return self._rate is not None
 
+    def in_a_second(self, most: int) -> int:
+        """Return how many of `most` bytes can be moved in a second."""
+        return most if self._rate is None else min(most, int(self._rate))
+
     def limit(self, rate: float | None) -> None:
         """Set the rate in bytes per second; None for no limit."""
         self._rate = rate
@@ -195,13 +200,25 @@ class Bandwidth:
 
     def take(self, count: int) -> None:
         """Wait until `count` more bytes fit into the rate; raise EINTR if the thread is cancelled meanwhile."""
-        rate = self._rate
-        if rate is None:
-            return
+        if self._rate is not None:
+            self.wait_until(self.count(count, self.now()))
+
+    def now(self) -> float:
+        """Return the current moment, in seconds."""
+        return self._clock()
+
+    def count(self, count: int, began: float) -> float:
+        """Count `count` more bytes, of which moving began at a moment; return the moment until when they fill the rate.
+
+        For those who move bytes first and wait then, in several directions at once.
+        """
         with self._lock:
-            now = self._clock()
-            self._free = max(self._free, now - _BURST) + count / rate
-            pause = self._free - now
+            self._free = max(self._free, began - _BURST) + count / (self._rate or math.inf)
+            return self._free
+
+    def wait_until(self, moment: float) -> None:
+        """Wait until a moment; raise EINTR if the thread is cancelled meanwhile."""
+        pause = moment - self._clock()
         if pause > 0:
             self._wait(pause)
 

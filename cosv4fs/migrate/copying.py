@@ -289,7 +289,7 @@ def stream(
         if source.capabilities.shows_attributes:
             metadata.show(reader.attributes)
         with _writing(target, size, metadata.keywords()) as writer:
-            count = _pump(_blocks(reader, source, first), _limited(writer, target), callback, (digest, *hashes))
+            count = _pump(_blocks(reader, source, target, first), writer.write, callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             watch.check()
@@ -332,8 +332,10 @@ def _open_file(location: Location, size: int | None = None) -> Any:
 def _reading(location: Location, size: int | None = None) -> dict[str, Any]:
     """Return keywords that bound what a file that is read has in memory: several are read at once."""
     if location.capabilities.container:
+        # what is fetched ahead shares a rate that is limited: the first block would come late
+        most = max(1, receiving.in_a_second(_AHEAD) // location.fs.blocksize)
         # of an empty file nothing is read that would tell that it is gone
-        return {"cache_options": {"most": max(1, _AHEAD // location.fs.blocksize)}, "size": size or None}
+        return {"cache_options": {"most": most}, "size": size or None}
     return opening(location)
 
 
@@ -343,30 +345,25 @@ def receive(
     """Copy a binary stream of unknown size, such as a pipe, to a file; return the number of bytes."""
     metadata = metadata or CONTENT_ONLY.of(None, target)
     with _opened(target, metadata.keywords()) as writer:
-        return _pump(_blocks(reader), _limited(writer, target), callback)
+        return _pump(_blocks(reader, target=target), writer.write, callback)
 
 
-def _blocks(reader: Any, source: Location | None = None, first: bytes | None = None) -> Iterator[bytes]:
-    """Yield the blocks of a stream, of which the first may have been read already."""
-    is_limited = source is not None and _is_limited_here(source, receiving)
-    block = reader.read(BLOCK) if first is None else first
-    while block:
-        if is_limited:
-            receiving.take(len(block))
+def _blocks(
+    reader: Any, source: Location | None = None, target: Location | None = None, first: bytes | None = None
+) -> Iterator[bytes]:
+    """Yield the blocks of a stream, of which the first may have been read already, at the rates that are allowed."""
+    sides = ((source, receiving), (target, sending))
+    limits = [limit for side, limit in sides if side is not None and _is_limited_here(side, limit)]
+    while True:
+        began = [limit.now() for limit in limits]
+        block, first = reader.read(BLOCK) if first is None else first, None
+        if not block:
+            return
         yield block
-        block = reader.read(BLOCK)
-
-
-def _limited(writer: Any, target: Location) -> Callable[[bytes], object]:
-    """Return the function that writes a block to a target, at the rate that is allowed."""
-    if not _is_limited_here(target, sending):
-        return writer.write  # type: ignore[no-any-return]
-
-    def write(block: bytes) -> None:
-        sending.take(len(block))
-        writer.write(block)
-
-    return write
+        # it has been written meanwhile; with a wait before that, each direction would rest while the other is used
+        moments = [limit.count(len(block), start) for limit, start in zip(limits, began, strict=True)]
+        for limit, moment in zip(limits, moments, strict=True):
+            limit.wait_until(moment)
 
 
 def _pump(

@@ -2,10 +2,14 @@
 
 import fsspec
 import pytest
+from fsspec.callbacks import Callback
 
 from cosv4fs.concurrency.limits import receiving, sending
+from cosv4fs.migrate.copying import BLOCK, copy_file
+from cosv4fs.migrate.locations import Location, open_location
 from tests.cli.conftest import plant
 from tests.filesystem.test_bandwidth import received, sent
+from tests.support import Clock
 
 __all__ = ["received", "sent"]
 
@@ -61,6 +65,38 @@ def test_of_migrations(run, here, file, sent, received):
     assert seconds(sent, received) == [2, 0]
     done = run("--bwlimit", "512k", "migrate", "d", "memory://bandwidth", "--scheduler", "local")
     assert (done.code, "cannot be used with --scheduler" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("effort", [0.0, 0.9], ids=["at once", "slow"])
+def test_both_directions_at_once(monkeypatch, effort):
+    """A block may be received while another is sent, and the limit adds nothing to what takes as long by itself."""
+    clock = Clock(1000.0)
+    for limit in (sending, receiving):
+        for name, value in (("_clock", clock), ("_wait", clock.sleep), ("_free", 0.0), ("_rate", BLOCK)):
+            monkeypatch.setattr(limit, name, value)
+
+    class Moving(Callback):
+        def relative_update(self, inc=1):
+            clock.now += effort * inc / BLOCK
+
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/bandwidth/a", bytes(4 * BLOCK))
+    copy_file(Location(fs, "/bandwidth/a"), open_location("dir://b::memory://bandwidth"), Moving())
+    assert fs.cat_file("/bandwidth/b") == bytes(4 * BLOCK)
+    assert clock.now - 1000.0 == pytest.approx(4.0, abs=0.3)
+
+
+def test_little_is_read_ahead_at_a_low_rate(fs, file, run, received, monkeypatch):
+    """What is fetched ahead shares the rate: sending would begin when all of it has come."""
+    opened, real = [], type(fs).open
+    monkeypatch.setattr(
+        type(fs), "open", lambda self, *given, **more: opened.append(more) or real(self, *given, **more)
+    )
+    fs.pipe_file("data/a", bytes(MIB))
+    for rate, most in ((100 * MIB, 4), (MIB, 1)):
+        monkeypatch.setattr(receiving, "_rate", rate)
+        copy_file(Location(fs, "data/a"), open_location("memory://bandwidth/a"))
+        assert opened.pop()["cache_options"] == {"most": most}
 
 
 @pytest.mark.parametrize("value", ["0", "fast", "-1", "10X"])
