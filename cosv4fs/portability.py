@@ -31,6 +31,11 @@ _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Seconds between attempts to rename a file on Windows."""
 
 
+def open_private(path: str, flags: int) -> int:
+    """Open a file that, if it is created, only this user can read: the ``opener`` for `open`."""
+    return os.open(path, flags, 0o600)
+
+
 def replace_file(source: Path, target: Path) -> None:
     """Rename a file to `target`, and replace what is there.
 

@@ -7,7 +7,6 @@ The log has the records of the library and what the command prints on stderr. It
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import IO, Any
 import click
 
 from cosv4fs.cli.output import log, print_message, printable
+from cosv4fs.portability import open_private
 
 QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
 """How much is told: errors; warnings and results; retries and resumed uploads, too; every request, too."""
@@ -63,7 +63,7 @@ def start_log(context: click.Context, verbosity: int, file: str | None) -> None:
 
 def _file_handler(context: click.Context, file: str, level: int) -> logging.Handler:
     try:
-        stream = open(file, "a", encoding="utf-8", errors="backslashreplace", opener=_private)  # noqa: SIM115
+        stream = open(file, "a", encoding="utf-8", errors="backslashreplace", opener=open_private)  # noqa: SIM115
     except OSError as error:
         raise type(error)(error.errno, f"the log file cannot be written: {error.strerror}", file) from None
     context.call_on_close(partial(_close, stream))
@@ -71,10 +71,6 @@ def _file_handler(context: click.Context, file: str, level: int) -> logging.Hand
     handler.setLevel(level)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     return handler
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _close(stream: IO[str]) -> None:

@@ -11,14 +11,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cosv4fs.migrate.database import Database
 from cosv4fs.migrate.metadata import EXAMPLES, Lost
-from cosv4fs.portability import NO_LINKS, try_lock
+from cosv4fs.portability import NO_LINKS, open_private, try_lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -167,36 +167,36 @@ class Manifest:
         except sqlite3.Error as error:
             raise OSError(errno.EIO, f"the manifest cannot be opened: {error}", str(self.path)) from error
         opened = Database(database, "the manifest", str(self.path))
-        try:
-            if is_trial:
-                self._copy_into(database)
-            self._check_kind(database)
-            if self._lock is None and not is_trial:
-                database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES.split(";\n"):
-                database.execute(statement)
-            database.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
-            known = dict(database.execute("SELECT name, value FROM about"))
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            database.close()
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise _busy(self.path) from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise opened.failure(error) from error
-            raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
-        except ValueError:
-            database.close()
-            raise
+        with ExitStack() as after_failure:
+            after_failure.callback(database.close)
+            try:
+                if is_trial:
+                    self._copy_into(database)
+                self._prepare(database, about, is_shared=self._lock is not None or is_trial)
+            except sqlite3.OperationalError as error:
+                raise (_busy(self.path) if "locked" in str(error) else opened.failure(error)) from error
+            except sqlite3.Error as error:
+                raise ValueError(f"{self.path} cannot be used as a manifest: {error}") from error
+            after_failure.pop_all()
+        return opened
+
+    def _prepare(self, database: sqlite3.Connection, about: Mapping[str, str], *, is_shared: bool) -> None:
+        """Create what the database lacks; refuse that of another migration."""
+        self._check_kind(database)
+        if not is_shared:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES.split(";\n"):
+            database.execute(statement)
+        database.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
+        known = dict(database.execute("SELECT name, value FROM about"))
+        database.execute("COMMIT")
         for name, value in about.items():
             if known[name] != value:
-                database.close()
                 text = f"{self.path} is the manifest of another migration, with {name} {known[name]} instead of {value}"
                 raise ValueError(f"{text}: choose another with --manifest")
-        return opened
 
     def _check_kind(self, database: sqlite3.Connection) -> None:
         """Refuse, before anything is changed, a database that is no manifest, or one of another version."""
@@ -426,16 +426,12 @@ def _locked(path: Path) -> IO[str] | None:
 def _open_private(path: Path) -> IO[str]:
     """Open a file, created private to the user; symbolic links are not followed, as others may have placed them."""
     try:
-        return open(path, "a+", encoding="ascii", opener=_without_links)
+        return open(path, "a+", encoding="ascii", opener=lambda name, flags: open_private(name, flags | NO_LINKS))
     except OSError as error:
         if error.errno == errno.ELOOP:
             text = "symbolic links are not followed: name the file itself with --manifest, or remove the link"
             raise OSError(errno.ELOOP, text, str(path)) from error
         raise
-
-
-def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | NO_LINKS, 0o600)
 
 
 def _busy(path: Path, holder: str = "") -> BlockingIOError:

@@ -21,7 +21,7 @@ from pathlib import Path
 from cosv4fs.forking import PerProcess
 from cosv4fs.info import InterruptedUpload
 from cosv4fs.localfiles import state_folder
-from cosv4fs.portability import replace_file
+from cosv4fs.portability import open_private, replace_file
 
 _log = logging.getLogger("cosv4fs")
 
@@ -81,7 +81,7 @@ class JournalEntry:
         temporary = self._file.with_suffix(f".{secrets.token_hex(8)}")
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(temporary, "x", encoding="utf-8", opener=_private) as new:
+            with open(temporary, "x", encoding="utf-8", opener=open_private) as new:
                 new.write(text)
             replace_file(temporary, self._file)
         except OSError as error:
@@ -108,10 +108,6 @@ def _identity(status: os.stat_result) -> dict[str, int]:
         "changed": status.st_ctime_ns,
         "inode": status.st_ino,
     }
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _text_of(file: Path) -> str:
