@@ -73,9 +73,9 @@ BESIDE = "package"
 
 
 def workers() -> int:
-    """Return how many processes run tests: three for two cores, because tests wait a third of their time."""
+    """Return how many processes run tests: two more than there are cores, because tests wait a third of their time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + (cores + 1) // 2
+    return cores + 2
 
 
 def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str, list[str]]:
