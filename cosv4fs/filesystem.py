@@ -228,7 +228,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         on_error: Any = "omit",
         detail: bool = False,
         refresh: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Iterator[tuple[str, Any, Any]]:
         """Yield the path, the directories and the files of each directory of a tree, as `os.walk` does.
 
         Parameters

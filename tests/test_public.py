@@ -69,6 +69,7 @@ assert_type(fs.cat_file(path, 0, 10), bytes)
 assert_type(fs.uploads("data"), list[UploadInfo])
 assert_type(fs.attributes(path), Attributes)
 assert_type(fs.sign(path), str)
+assert_type(next(fs.walk("data"))[0], str)
 fs.glob("data/*")[0].upper(), fs.find("data")[0].upper(), fs.ls("data", detail=False)[0].upper(), fs.du("data") // 2
 fs.find("data", detail=True)[path]["size"], fs.ls("data")[0]["name"], fs.du("data", total=False).values()
 fs.pipe_file(path, b"", **fs.attributes(path))
