@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CosReader"]
 
-_WINDOW = 64 * 1024
+_BUFFER_SIZE = 64 * 1024
 """Bytes that lines and small reads take from the read-ahead at once."""
 
 
@@ -138,7 +138,7 @@ class _Content:
             raise changed_error(self._path)
 
 
-class _Excerpt(io.BytesIO):
+class _ReadBuffer(io.BytesIO):
     """Bytes of a file from an offset on, and the position in them. Reading a line costs what it costs in memory."""
 
     def __init__(self, start: int, data: bytes = b"") -> None:
@@ -191,7 +191,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     ) -> None:
         self._cache_type, self._cache_options = cache_type, cache_options or {}
         self._is_lost = self._is_closing = False
-        self._lock, self._window = threading.RLock(), _Excerpt(0)
+        self._lock, self._buffer = threading.RLock(), _ReadBuffer(0)
         self._open_content(_Content(fs, path, size))
         # fsspec would create a cache that refers to the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
@@ -201,8 +201,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         is_parallel = cache_type == ReadAhead.name
         self._can_renew = is_parallel and self._content.status is not None
         # some of fsspec's caches keep nothing: there a line fetches a block, and a small read no more than it needs
-        self._window_size = min(_WINDOW, self.blocksize) if is_parallel else self.blocksize
-        self._small = self._window_size if is_parallel else 0
+        self._buffer_size = min(_BUFFER_SIZE, self.blocksize) if is_parallel else self.blocksize
+        self._small = self._buffer_size if is_parallel else 0
 
     def _open_content(self, content: _Content) -> None:
         self._content = content
@@ -221,7 +221,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     @property
     def loc(self) -> int:
         """The position in bytes, as fsspec's files name it."""
-        return self._window.position
+        return self._buffer.position
 
     @loc.setter
     def loc(self, value: int) -> None:
@@ -260,7 +260,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def tell(self) -> int:
         """Return the position in bytes."""
-        return self._window.position
+        return self._buffer.position
 
     def seek(self, loc: SupportsIndex, whence: SupportsIndex = 0) -> int:
         """Set the position to `loc` bytes, counted as `whence` says (see `io.IOBase.seek`), and return it.
@@ -277,22 +277,22 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         with self._exclusively():
             # the caller may have derived the position from the old size
             self._can_renew = False
-            target = seek_target(loc, whence, self._window.position, self._content.size, self.path)
+            target = seek_target(loc, whence, self._buffer.position, self._content.size, self.path)
             self._move(target)
             return target
 
     def _move(self, position: int) -> None:
-        window = self._window
-        if window.start <= position <= window.stop:
-            window.seek(position - window.start)
+        buffer = self._buffer
+        if buffer.start <= position <= buffer.stop:
+            buffer.seek(position - buffer.start)
         else:
-            self._set_window(_Excerpt(position))
+            self._set_buffer(_ReadBuffer(position))
 
-    def _set_window(self, window: _Excerpt) -> None:
-        self._window = window
+    def _set_buffer(self, buffer: _ReadBuffer) -> None:
+        self._buffer = buffer
         if self._is_closing:
-            # another thread closes the file, and may have closed only the window before
-            window.close()
+            # another thread closes the file, and may have closed only the buffer before
+            buffer.close()
             self._refuse_closed()
 
     def _new_cache(self) -> Any:
@@ -328,7 +328,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         """
         wanted = -1 if length is None else operator.index(length)
         with self._exclusively():
-            data = self._window.read(wanted)
+            data = self._buffer.read(wanted)
             if len(data) == wanted:
                 return data
             with self._restoring_position(data):
@@ -336,26 +336,26 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             return data + more if data else more
 
     def _read_on(self, wanted: int) -> bytes:
-        """Read behind the end of the window, up to `wanted` bytes, or all if negative."""
+        """Read behind the end of the buffer, up to `wanted` bytes, or all if negative."""
         if 0 <= wanted < self._small:
-            return self._window.read(wanted) if self._advance() else b""
-        start = self._window.stop
+            return self._buffer.read(wanted) if self._advance() else b""
+        start = self._buffer.stop
         data = self._fetch(start, None if wanted < 0 else start + wanted)
-        self._set_window(_Excerpt(start + len(data)))
+        self._set_buffer(_ReadBuffer(start + len(data)))
         return data
 
     def _advance(self) -> bool:
-        """Replace the window by that behind it; return False at the end of the file."""
-        start = self._window.stop
-        data = self._fetch(start, start + self._window_size)
+        """Replace the buffer by that behind it; return False at the end of the file."""
+        start = self._buffer.stop
+        data = self._fetch(start, start + self._buffer_size)
         if data:
-            self._set_window(_Excerpt(start, data))
+            self._set_buffer(_ReadBuffer(start, data))
         return bool(data)
 
     @contextmanager
     def _restoring_position(self, taken: bytes) -> Iterator[None]:
-        """Go back to before the bytes that were taken from the window if what follows them cannot be read."""
-        position = self._window.position - len(taken)
+        """Go back to before the bytes that were taken from the buffer if what follows them cannot be read."""
+        position = self._buffer.position - len(taken)
         try:
             yield
         except BaseException:
@@ -382,23 +382,23 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         with self._exclusively():
             if wanted:
                 self._look_ahead()
-            return self._window.read(wanted)
+            return self._buffer.read(wanted)
 
     def peek(self, size: SupportsIndex | None = 0, /) -> bytes:
         """Return bytes without advancing the position: at least one before the end of the file, whatever `size` is."""
         with self._exclusively():
             self._look_ahead()
-            return self._window.getvalue()[self._window.tell() :]
+            return self._buffer.getvalue()[self._buffer.tell() :]
 
     def _look_ahead(self) -> None:
-        """Make the window hold the next byte, if there is one."""
-        if self._window.position >= self._window.stop:
+        """Make the buffer hold the next byte, if there is one."""
+        if self._buffer.position >= self._buffer.stop:
             self._advance()
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line with its newline, or up to `size` bytes of it; nothing at the end of the file."""
         with self._exclusively():
-            line = self._window.readline(size)
+            line = self._buffer.readline(size)
             if line[-1:] == b"\n" or len(line) == size:
                 return line
             with self._restoring_position(line):
@@ -407,7 +407,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     def _complete_line(self, line: bytes, size: int) -> bytes:
         pieces, length = [line], len(line)
         while length != size and self._advance():
-            pieces.append(self._window.readline(size - length if size >= 0 else -1))
+            pieces.append(self._buffer.readline(size - length if size >= 0 else -1))
             length += len(pieces[-1])
             if pieces[-1].endswith(b"\n"):
                 break
@@ -427,7 +427,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             raise ValueError("char must not be empty")
         found, searched, at = bytearray(), 0, -1
         with self._exclusively():
-            start = self._window.position
+            start = self._buffer.position
             with self._restoring_position(b""):
                 while at < 0 and (ahead := self.read1()):
                     found += ahead
@@ -472,7 +472,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
                 # what was read is not hashed yet
                 raise
             # reading from the beginning fetches everything again; reading a closed file raises another error
-            self._set_window(_Excerpt(start))
+            self._set_buffer(_ReadBuffer(start))
             if hasattr(self.cache, "close"):
                 self.cache.close()
             self.cache = self._new_cache()
@@ -493,7 +493,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
 
     def _refuse_closed(self) -> None:
         if self._is_closing:
-            # in the words of the window, which refuses most reads of a closed file
+            # in the words of the buffer, which refuses most reads of a closed file
             raise ValueError("I/O operation on closed file.") from None
 
     def close(self) -> None:
@@ -506,7 +506,7 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             self.cache = None
         super().close()
         if self.closed:
-            self._window.close()
+            self._buffer.close()
             if not isinstance(cache, ReadAhead):
                 _empty(cache)
             elif may_wait:

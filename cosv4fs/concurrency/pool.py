@@ -367,7 +367,7 @@ class _Map(Generic[_A, _T]):
 
     def __init__(self, pool: Pool, function: Callable[[_A], _T], items: Iterable[_A], most: int) -> None:
         self._group, self._function = TaskGroup(pool), function
-        self._threads = _ThreadCount(pool.throttled, pool.pace, most, 1)
+        self._thread_count = _ThreadCount(pool.throttled, pool.pace, most, 1)
         self._rest = enumerate(items)
         self._results: dict[int, _T] = {}
         self._lock = threading.Lock()
@@ -385,17 +385,17 @@ class _Map(Generic[_A, _T]):
     def _work(self) -> None:
         while (found := self._next()) is not None:
             index, item = found
-            self._threads.call(self._function, item, partial(self._results.__setitem__, index))
-            if self._threads.leave_if_surplus():
+            self._thread_count.call(self._function, item, partial(self._results.__setitem__, index))
+            if self._thread_count.leave_if_surplus():
                 return
 
     def _next(self) -> tuple[int, _A] | None:
         self._group.raise_if_stopped()
         with self._lock:
             found = next(self._rest, None)
-        while found is not None and self._threads.join():
+        while found is not None and self._thread_count.join():
             if self._group.try_start(self._work) is None:
-                self._threads.leave()
+                self._thread_count.leave()
                 break
         return found
 
@@ -410,7 +410,7 @@ class _UnorderedMap(Generic[_A, _T]):
     def __init__(self, pool: Pool, function: Callable[[_A], _T], handle: Callable[[_T], object]) -> None:
         self._group, self._most = TaskGroup(pool), pool.most
         self._function, self._handle = function, handle
-        self._threads = _ThreadCount(pool.throttled, Pace(pool.most, at_first=pool.most), pool.most)
+        self._thread_count = _ThreadCount(pool.throttled, Pace(pool.most, at_first=pool.most), pool.most)
         self._items, self._results = queue.SimpleQueue[_A](), queue.SimpleQueue[_T]()
         self._wake = queue.SimpleQueue[None]()
 
@@ -418,7 +418,7 @@ class _UnorderedMap(Generic[_A, _T]):
         try:
             for item in items:
                 self._items.put(item)
-                if self._threads.is_short:
+                if self._thread_count.is_short:
                     self._start_threads()
                 while self._items.qsize() >= _AHEAD * self._most:
                     self._wait_until_few()
@@ -451,22 +451,22 @@ class _UnorderedMap(Generic[_A, _T]):
             self._handle(self._results.get_nowait())
 
     def _start_threads(self) -> None:
-        while not self._items.empty() and self._threads.join():
+        while not self._items.empty() and self._thread_count.join():
             # one thread at least, even if other calls use the pool's permits
-            if self._threads.count == 1:
+            if self._thread_count.count == 1:
                 self._group.start(self._work)
             elif self._group.try_start(self._work) is None:
-                self._threads.leave()
+                self._thread_count.leave()
                 return
 
     def _work(self) -> None:
         is_counted = True
         try:
             while is_counted and self._call_next():
-                is_counted = not self._threads.leave_if_surplus()
+                is_counted = not self._thread_count.leave_if_surplus()
         finally:
             if is_counted:
-                self._threads.leave()
+                self._thread_count.leave()
             self._wake.put(None)
 
     def _call_next(self) -> bool:
@@ -479,5 +479,5 @@ class _UnorderedMap(Generic[_A, _T]):
         if self._items.qsize() <= self._most and self._wake.empty():
             # one is enough, and a slow caller takes none
             self._wake.put(None)
-        self._threads.call(self._function, item, self._results.put)
+        self._thread_count.call(self._function, item, self._results.put)
         return True

@@ -1,7 +1,7 @@
 """Read-ahead for ``open(path, "rb")``: fetching overlaps with reading, several ranges at once, in bounded memory.
 
-Small objects come whole. In larger ones, reads that follow one another open a window of ranges, up to the number of
-transfers: large reads at once, small ones gradually. Random reads fetch little more than they need.
+Small objects come whole. In larger ones, reads that follow one another have more and more ranges fetched ahead, up to
+the number of transfers: large reads at once, small ones gradually. Random reads fetch little more than they need.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAST = 1024 * 1024
 """Bytes that a single small read fetches at least."""
 
 _BULK = 256 * 1024
-"""Bytes of a read that opens the whole window."""
+"""Bytes of a read from which on as many ranges as possible are fetched ahead."""
 
 
 @dataclass(eq=False)
@@ -85,7 +85,8 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         # all bytes of a small object
         self._whole = b""
         self._next = position
-        self._window = 1
+        # ranges to fetch ahead
+        self._depth = 1
 
     def close(self) -> None:
         """Stop what is being fetched ahead, and wait until it has ended. No read may use the cache any more.
@@ -118,11 +119,11 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
         is_covered = self._cover(start, stop, sequential)
         if sequential:
             # whoever asks for so much at once reads on
-            self._window = self._most if stop - start >= _BULK else min(self._most, self._window * 2)
+            self._depth = self._most if stop - start >= _BULK else min(self._most, self._depth * 2)
             if is_covered:
                 self._fetch_ahead(stop)
         else:
-            self._window = 1
+            self._depth = 1
         self._next = stop
         return self._collect(start, stop)
 
@@ -181,7 +182,7 @@ class ReadAhead(BaseCache):  # type: ignore[misc]
     def _fetch_ahead(self, position: int) -> None:
         end = max((fetched.stop for fetched in self._ranges), default=position)
         ahead = sum(fetched.stop > position for fetched in self._ranges)
-        for wanted in ranges(end, min(self.size, end + max(0, self._window - ahead) * self.blocksize), self.blocksize):
+        for wanted in ranges(end, min(self.size, end + max(0, self._depth - ahead) * self.blocksize), self.blocksize):
             if not self._start(wanted, wait=False):
                 return
 
