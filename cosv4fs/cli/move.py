@@ -23,7 +23,7 @@ from cosv4fs.cli.remove import (
 )
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import Copier, row_of
+from cosv4fs.cli.transfers import Copier, predict_copies, row_of
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.display import counted
 from cosv4fs.localnames import LocalNames
@@ -42,11 +42,18 @@ from cosv4fs.migrate.selection import EVERYTHING, Selection
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Move directories and their contents.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be moved.")
 @transfers
 @filters(links=True, follow=False)
 @click.pass_obj
 def mv(
-    session: Session, sources: tuple[str, ...], target: str, recursive: bool, jobs: int, selection: Selection
+    session: Session,
+    sources: tuple[str, ...],
+    target: str,
+    recursive: bool,
+    dry_run: bool,
+    jobs: int,
+    selection: Selection,
 ) -> None:
     """Move files; directories are moved file by file.
 
@@ -66,12 +73,12 @@ def mv(
     if selection != EVERYTHING or any(location.fs != new.fs for location in locations):
         for location in locations:
             _check_source(location, new)
-        _move_by_copying(session, locations, new, selection, recursive=recursive, jobs=jobs)
+        _move_by_copying(session, locations, new, selection, recursive=recursive, dry_run=dry_run, jobs=jobs)
     else:
-        _move_within(session, locations, new, recursive)
+        _move_within(session, locations, new, recursive=recursive, dry_run=dry_run)
 
 
-def _move_within(session: Session, locations: list[Location], new: Location, recursive: bool) -> None:
+def _move_within(session: Session, locations: list[Location], new: Location, *, recursive: bool, dry_run: bool) -> None:
     """Move files within one filesystem."""
     into = new.trailing_slash or len(locations) > 1 or new.fs.isdir(new.path)
     goals = [(old, new.join(old.name) if into else new.at(new.path)) for old in locations]
@@ -84,29 +91,39 @@ def _move_within(session: Session, locations: list[Location], new: Location, rec
     failures = FailureLog(sides=one_of_each(locations))
     with (
         changing_progress(session, "moving", "moved") as progress,
-        RowPrinter(session, ["files"], needs_reader=False) as report,
+        RowPrinter(session, ["files"], needs_reader=dry_run) as report,
     ):
         for old, goal, is_directory in moves:
             before, error = failures.count, None
             with failures.recording():
-                _move(old, goal, is_directory)
-                progress.done(f"moved {old.url} to {goal.url}")
+                # what can be known before has been checked
+                if not dry_run:
+                    _move(old, goal, is_directory)
+                    progress.done(f"moved {old.url} to {goal.url}")
             if failures.count > before:
                 error = failures.last
-            report.row("files", partial(dict, source=old.url, target=goal.url, error=error))
-        report.finish({"failed": failures.count})
+            line = f"would move {old.url} to {goal.url}" if dry_run else ""
+            report.row("files", partial(dict, source=old.url, target=goal.url, error=error), line)
+        report.finish({"failed": failures.count, "dry_run": dry_run})
     failures.exit()
 
 
 def _move_by_copying(
-    session: Session, sources: Sequence[Location], target: Location, selection: Selection, *, recursive: bool, jobs: int
+    session: Session,
+    sources: Sequence[Location],
+    target: Location,
+    selection: Selection,
+    *,
+    recursive: bool,
+    dry_run: bool,
+    jobs: int,
 ) -> None:
     """Move files by the rules of cp: copy each, prove the copy, and remove the source.
 
     Directories that are empty then are removed, if everything in them was selected and could be moved.
     """
     directories = [source for source in sources if recursive and holds_files(source, info_of(source))]
-    with plan_copies(sources, target, selection, recursive=recursive, jobs=jobs) as plan:
+    with plan_copies(sources, target, selection, recursive=recursive, jobs=jobs, predicts=dry_run) as plan:
         failures = FailureLog(keeps_rows=False, sides=plan.sides)
         resume_hint = _resume_hint(sources, target, into=any(root.place for root in plan.roots))
         copier = Copier(session, plan, jobs, MetadataOptions(), transfer=move_file, resume_hint=resume_hint)
@@ -114,17 +131,23 @@ def _move_by_copying(
 
         def record(pair: Pair, error: str | None) -> None:
             if not pair.is_directory:
-                report.row("files", lambda: row_of(pair, error))
+                line = f"would move {pair.source.url} to {pair.target.url}" if dry_run and not error else ""
+                report.row("files", lambda: row_of(pair, error), line)
 
-        with RowPrinter(session, ["files"], needs_reader=False) as report:
-            copier.copy(plan.pairs(), (count, size), failures, record)
-            for directory in directories if selection.is_everything and not failures.count else ():
+        with RowPrinter(session, ["files"], needs_reader=dry_run) as report:
+            if dry_run:
+                predict_copies(plan.pairs(), failures, record)
+            else:
+                copier.copy(plan.pairs(), (count, size), failures, record)
+            for directory in directories if selection.is_everything and not (dry_run or failures.count) else ():
                 remove_emptied(directory)
-            report.finish({"skipped_links": plan.skipped, "failed": failures.count} | copier.outcome())
-        done = f"moved {count - failures.count:,} of {counted(count, 'file')}{copier.summary()}"
+            known = {"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run}
+            report.finish(known | copier.outcome())
+        verb = "would move" if dry_run else "moved"
+        done = f"{verb} {count - failures.count:,} of {counted(count, 'file')}{copier.summary()}"
         if not session.as_json:
             copier.tell()
-            if plan.skipped and not failures.count:
+            if (dry_run or plan.skipped) and not failures.count:
                 session.tell(done)
     failures.exit(done if count > 1 else "")
 

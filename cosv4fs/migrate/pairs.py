@@ -398,6 +398,10 @@ class Pairs:
         query = "SELECT 1 FROM ours WHERE key = ? AND (kind = 2 OR refusal != '')"
         return bool(self.database.all(query, _blob(key)))
 
+    def has_folder(self, place: str) -> bool:
+        """Return whether something is copied into a directory of the target, given by its place."""
+        return bool(self.database.all("SELECT 1 FROM our_folders WHERE key = ?", _blob(self._fold(place))))
+
     def at_target(self, place: bytes) -> Location:
         """Return the location of a place, as the database has it."""
         path = _text(place)

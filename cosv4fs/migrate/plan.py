@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from fsspec.core import has_magic
 
@@ -45,7 +46,7 @@ def plan_copies(
     both filesystems support them and all files are selected. Copies of a file onto itself or onto another source, of a
     directory into itself and of two files to one path are refused (EINVAL). A source that is both a file and a
     directory is copied as both if `recursive`, else as a file. With `predicts`, a remote target that may refuse files
-    is listed, and what it would refuse has a refusal.
+    is listed, as far as the sources have the same directories, and what it would refuse has a refusal.
     """
     expanded = [location for source in sources for location in expand_pattern(source)]
     is_there = target.fs.isdir(target.path)
@@ -271,7 +272,8 @@ def _predict(pairs: Pairs) -> None:
         elif pairs.target.has_directories:
             pairs.add_at_target([Entry(root.place, is_directory=True)])
         if holds_files(top, info):
-            for found in scan(top):
+            # what else the target has may be much more
+            for found in scan(top, enters=partial(_is_shared, pairs, root.prefix)):
                 pairs.add_at_target(replace(entry, path=root.prefix + entry.path) for entry in found)
     if not pairs.target.capabilities.replaces_files:
         with pairs.database.change() as database:
@@ -282,6 +284,11 @@ def _predict(pairs: Pairs) -> None:
     _refuse_obstacles(pairs)
     for page in pairs.pages("o.replaces = 1"):
         pairs.refuse((row, f"a directory has the name of its copy, {pairs.pair(row).target.url}") for row in page)
+
+
+def _is_shared(pairs: Pairs, prefix: str, folder: str) -> bool:
+    """Return whether something is copied into a directory of the target, given by its path below a prefix."""
+    return pairs.has_folder(prefix + folder)
 
 
 def _refuse_obstacles(pairs: Pairs) -> None:

@@ -39,6 +39,7 @@ def scan(
     *,
     jobs: int = 8,
     depth: int | None = None,
+    enters: Callable[[str], bool] | None = None,
     refuses_vanished: bool = False,
 ) -> Iterator[list[Entry]]:
     """Yield pages of the files and directories in a directory, in no particular order, without the directory itself.
@@ -58,6 +59,9 @@ def scan(
         Directories listed in parallel.
     depth : int, optional
         Levels to list. The directories of the last level are entries on every filesystem.
+    enters : callable, optional
+        Returns whether a directory is listed, given its path; all others are entries on every filesystem. Called in
+        several threads.
     refuses_vanished : bool
         Whether a directory that was removed meanwhile is an entry with a refusal. What is missing because a disk was
         removed, too, must not look as if it had been deleted.
@@ -70,7 +74,7 @@ def scan(
         The directory cannot be listed, or the service cannot be reached; EINVAL if a file of its name hides it; EIO if
         the listing contains something outside.
     """
-    scanning = _Scan(tree, selection, depth, refuses_vanished=refuses_vanished)
+    scanning = _Scan(tree, selection, depth, enters, refuses_vanished=refuses_vanished)
     top = Stack([Entry("", is_directory=True)], pack=astuple, unpack=lambda fields: Entry(*fields))
     yield from Walk(scanning.pages, jobs).pages(top)
     if missing := scanning.missing():
@@ -84,10 +88,18 @@ _Lister = Callable[[str], Iterator[Entry]]
 class _Scan:
     """One scan of a tree: pages of its directories, or of all of it where that can be listed at once."""
 
-    def __init__(self, tree: Location, selection: Selection, depth: int | None, *, refuses_vanished: bool) -> None:
+    def __init__(
+        self,
+        tree: Location,
+        selection: Selection,
+        depth: int | None,
+        enters: Callable[[str], bool] | None,
+        *,
+        refuses_vanished: bool,
+    ) -> None:
         self._tree, self._selection, self._depth = tree, selection, depth
-        self._refuses_vanished = refuses_vanished
-        self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None)
+        self._enters, self._refuses_vanished = enters, refuses_vanished
+        self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None and enters is None)
         names = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
         self._required = {name for name in names if depth is None or name.count("/") < depth}
         self._found: set[str] = set()
@@ -100,7 +112,8 @@ class _Scan:
         while listed := list(islice(entries, _PAGE)):
             page, folders = [], []
             for entry in listed:
-                if entry.is_directory and not (entry.refusal or is_last) and entry is not folder:
+                is_below = entry.is_directory and not (entry.refusal or is_last) and entry is not folder
+                if is_below and (self._enters is None or self._enters(entry.path)):
                     # it is yielded when it is listed, or with a refusal
                     folders.append(entry)
                 else:

@@ -183,3 +183,42 @@ def test_a_target_that_refuses_nothing_is_not_listed(run, here, s3_options, monk
     assert listed == []
     run(*settings, "cp", "-r", "-n", f"s3://{name}/d/", "e")
     assert listed == ["d/"]
+
+
+@pytest.mark.parametrize("command", ["cp", "mv"])
+def test_only_directories_that_the_source_has_are_listed(run, emulator, fs, here, command):
+    plant(here / "d", a__b__x="1", a__way="2", held="3", new__y="4")
+    fs.pipe({f"data/{name}": b"old" for name in ("a/b/x", "a/way/file", "held/deep/file", "others/file", "a/others/z")})
+    emulator.clear_requests()
+    done = run("--json", command, "-r", "-n", "d/", "cosv4://data/")
+    assert (done.code, sum(row["error"] is None for row in done.json["files"])) == (1, 2)
+    assert {each.path for each in emulator.requests if each.op == "list"} == {"/", "/a/", "/a/b/"}
+
+
+@pytest.mark.parametrize("target", ["cosv4://data/t", "cosv4://other/t", "t"])
+@pytest.mark.parametrize("arguments", [["-r", "cosv4://data/d"], ["cosv4://data/d/*"], ["-r", "--include", "*", "d"]])
+def test_moves(run, here, fs, arguments, target):
+    fs.pipe({"data/d/a": b"1", "data/d/b": b"22"})
+    plant(here / "d", a="1", b="22")
+    before = harvest(here), stored(fs, "data"), stored(fs, "other")
+    would = run("--json", "mv", "-n", *arguments, target)
+    lines = run("mv", "-n", *arguments, target)
+    assert (harvest(here), stored(fs, "data"), stored(fs, "other")) == before
+    done = run("--json", "mv", *arguments, target)
+    assert (would.code, lines.code, done.code) == (0, 0, 0)
+    assert (would.json["dry_run"], done.json["dry_run"]) == (True, False)
+    moves = [sorted((row["source"], row["target"]) for row in each.json["files"]) for each in (would, done)]
+    assert moves[0] == moves[1]
+    assert lines.out.splitlines() == [f"would move {source} to {goal}" for source, goal in moves[0]]
+
+
+def test_moves_that_are_refused(run, here, fs):
+    fs.pipe({"data/d/a": b"1", "data/t/d/b": b"2"})
+    fs.makedirs("data/t/a")
+    for arguments in (["-r", "cosv4://data/d", "cosv4://data/t"], ["cosv4://data/d", "x"], ["cosv4://data/no", "x"]):
+        would, done = run("mv", "-n", *arguments), run("mv", *arguments)
+        assert (would.code, would.err.splitlines()[0].partition(" (")[0]) == (
+            done.code,
+            done.err.splitlines()[0].partition(" (")[0],
+        )
+        assert would.code > 0
