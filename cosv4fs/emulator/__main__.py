@@ -171,37 +171,55 @@ def _switches(dialect: type[Dialect | CofferDialect]) -> str:
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
+        usage="%(prog)s [OPTION]...",
         description="A local COS service, stored in a folder: buckets with the JSON APIs v4\n"
-        "and v3, and coffers (CDCS).",
+        "and v3, and coffers (CDCS). It runs until Ctrl-C. For example:\n\n"
+        "  %(prog)s --root ./cos-data --port 9000 --bucket photos backups",
         epilog=f"Dialect switches:{_switches(Dialect)}\n\nCoffer dialect switches:{_switches(CofferDialect)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--root", metavar="DIR", help="folder for all stored data (default: a temporary one, removed at exit)")
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="port to listen on, 0 for a free one (default: %(default)s)")
+    add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
+    add("--coffer", nargs="+", action="append", metavar="NAME", help="coffers, on a second port (default: none)")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--verbose", action="store_true", default=False, help="log every request on standard error")
+    loudness.add_argument(
+        "--quiet", action="store_false", dest="verbose", default=False, help="log no requests (default)"
+    )
+    _add_account(parser)
+    _add_network_and_disk(parser)
+    _add_dialects(parser)
+    return parser
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("account and buckets").add_argument
     add("--appid", default="1250000000", help="the account's number (default: %(default)s)")
     add("--secret-id", metavar="ID", default=DEFAULT_SECRET_ID, help="name of the key (default: %(default)s)")
     add("--secret-key", metavar="KEY", default=DEFAULT_SECRET_KEY, help="the key (default: %(default)s)")
-    add("--bucket", nargs="+", action="append", metavar="NAME", help="private buckets (default: data)")
-    add("--public-bucket", nargs="+", action="append", metavar="NAME", help="public buckets (default: none)")
     add("--region", default="gz", help="short code of the region, as it appears in URLs (default: %(default)s)")
-    add("--dialect", action="append", metavar="NAME=VALUE", help="another variant of a disputed point (default: none)")
-    add("--coffer", nargs="+", action="append", metavar="NAME", help="coffers, on a second port (default: none)")
-    add("--coffer-port", type=_port, default=0, help="the second port, 0 for a free one (default: %(default)s)")
-    add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="as --dialect, of coffers (default: none)")
+    add("--public-bucket", nargs="+", action="append", metavar="NAME", help="public buckets (default: none)")
+
+
+def _add_network_and_disk(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("network and disk").add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--coffer-port", type=_port, default=0, metavar="PORT", help="the second port (default: a free one)")
     add(
         "--fsync",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="whether writes survive a loss of power (default: yes)",
     )
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument(
-        "--quiet", action="store_false", dest="verbose", default=False, help="log no requests (default)"
-    )
-    loudness.add_argument("--verbose", action="store_true", default=False, help="log every request on standard error")
-    return parser
+
+
+def _add_dialects(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("dialects", "Where the documentation is unclear; the switches are listed below.")
+    add = group.add_argument
+    add("--dialect", action="append", metavar="NAME=VALUE", help="another variant of a disputed point (default: none)")
+    add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="as --dialect, of coffers (default: none)")
 
 
 if __name__ == "__main__":

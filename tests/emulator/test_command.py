@@ -103,9 +103,17 @@ def test_help(capsys):
         main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    options = ["--root", "--host", "--port", "--appid", "--secret-id", "--secret-key", "--bucket", "--public-bucket"]
-    for option in [*options, "--region", "--dialect", "--fsync", "--no-fsync", "--quiet", "--verbose"]:
-        assert option in text
+    first, account, others, dialects, switches = re.split(r"\n\n(?=account|network|dialects|Dialect)", text)
+    # what most people need is the first part, without the rest
+    assert re.findall(r"^  (--\w+)", first.partition("options:")[2], re.MULTILINE) == [
+        "--root", "--port", "--bucket", "--coffer", "--verbose", "--quiet"
+    ]  # fmt: skip
+    assert all(
+        option in account for option in ("--appid", "--secret-id", "--secret-key", "--region", "--public-bucket")
+    )
+    assert all(option in others for option in ("--host", "--coffer-port", "--fsync", "--no-fsync"))
+    assert all(option in dialects for option in ("--dialect", "--coffer-dialect"))
+    assert "parents=implicit|virtual|required" in switches
     assert text.count("default") >= 11
 
 
