@@ -15,9 +15,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
-from cosv4fs.emulator.cdcs import api as cdcs_api
+from cosv4fs.emulator.cdcs.api import CofferApi
 from cosv4fs.emulator.cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
-from cosv4fs.emulator.cos import api as cos_api
+from cosv4fs.emulator.cos.api import CosApi
 from cosv4fs.emulator.cos.service import BUCKETS
 from cosv4fs.emulator.dialects import CofferDialect, Dialect
 from cosv4fs.emulator.errors import ApiError, EmulatorError
@@ -28,7 +28,7 @@ from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Acco
 from cosv4fs.emulator.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Self, Unpack
 
@@ -61,7 +61,6 @@ class _LocalService(abc.ABC):
     """A local service for one account, of any protocol; `Emulator` has its parameters and attributes."""
 
     _schema: ClassVar[str]
-    _operations: ClassVar[Collection[str]]
 
     def __init__(
         self,
@@ -89,7 +88,7 @@ class _LocalService(abc.ABC):
         self.host = host
         self.port = port
         self.root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
-        self.faults = Faults(self._operations)
+        self.faults = Faults()
         self.clock_offset = 0.0
         self._clock = clock
         self._life = threading.RLock()
@@ -161,11 +160,12 @@ class _LocalService(abc.ABC):
             if self._server is None:
                 self._start(self.port if port is None else port)
 
-    def _start(self, port: int) -> None:
+    def _start(self, port: int, before: Server | None = None) -> None:
+        """Start on a port, or on that which the server before has kept."""
         store = Store(self.root, self._schema, fsync=self._fsync, temporary=self._cleanup is not None)
         try:
             service = self._make_service(store)
-            server = self._bind(service, port)
+            server = self._bind(service, port, before)
         except BaseException:
             store.close()
             raise
@@ -179,9 +179,9 @@ class _LocalService(abc.ABC):
     def _now(self) -> float:
         return self._clock() + self.clock_offset
 
-    def _bind(self, service: Service[Any], port: int) -> Server:
+    def _bind(self, service: Service[Any], port: int, before: Server | None) -> Server:
         try:
-            return Server(service, (self.host, port), self.faults, self._log, self._restart_soon)
+            return Server(service, (self.host, port), self.faults, self._log, self._restart_soon, before)
         except (OSError, OverflowError) as error:
             raise self._cannot_listen(port, error) from None
 
@@ -192,17 +192,29 @@ class _LocalService(abc.ABC):
     def stop(self) -> None:
         """Close all connections and stop listening; stored data stays. Nothing happens when it is stopped."""
         with self._life:
-            if self._server is None or self._service is None:
-                return
-            self._server.stop()
-            self._service.store.close()
-            self._server = self._service = None
+            self._stop()
+
+    def _stop(self, *, keeps_port: bool = False) -> Server | None:
+        """Stop, and return the server that ran, if one did."""
+        server, service = self._server, self._service
+        if server is None or service is None:
+            return None
+        server.stop(keeps_port=keeps_port)
+        service.store.close()
+        self._server = self._service = None
+        return server
 
     def restart(self) -> None:
         """Stop and start again, on the same port; connections break, stored data stays."""
         with self._life:
-            self.stop()
-            self.start()
+            # meanwhile, another process could be given the port
+            before = self._stop(keeps_port=True)
+            try:
+                self._start(self.port, before)
+            except BaseException:
+                if before is not None:
+                    before.free_port()
+                raise
 
     def _restart_soon(self) -> None:
         # not from the thread of a request: stopping waits for requests
@@ -315,7 +327,6 @@ class Emulator(_LocalService):
     """
 
     _schema = BUCKETS
-    _operations = cos_api.OPERATIONS
 
     @_shows_options
     def __init__(
@@ -343,8 +354,8 @@ class Emulator(_LocalService):
         """The options of a client of this service."""
         return {"appid": self.appid, **super().storage_options}
 
-    def _make_service(self, store: Store) -> cos_api.CosApi:
-        return cos_api.CosApi(self.account, store, self.dialect, self._now, self._buckets)
+    def _make_service(self, store: Store) -> CosApi:
+        return CosApi(self.account, store, self.dialect, self._now, self._buckets)
 
 
 class CofferEmulator(_LocalService):
@@ -376,8 +387,7 @@ class CofferEmulator(_LocalService):
     """
 
     _schema = COFFERS
-    _operations = cdcs_api.OPERATIONS
-    _service: cdcs_api.CofferApi | None
+    _service: CofferApi | None
 
     @_shows_options
     def __init__(
@@ -417,8 +427,8 @@ class CofferEmulator(_LocalService):
                 raise EmulatorError("the service is stopped: start it before settle()")
             self._service.settle()
 
-    def _make_service(self, store: Store) -> cdcs_api.CofferApi:
-        return cdcs_api.CofferApi(self.account, store, self.dialect, self._now, self._coffers)
+    def _make_service(self, store: Store) -> CofferApi:
+        return CofferApi(self.account, store, self.dialect, self._now, self._coffers)
 
 
 def _remove(folder: Path, pid: int) -> None:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Serves one account over HTTP, on a free port for port 0; `restart` is what its calls have."""
+    """Serves one account over HTTP, on a free port for port 0, or on that which the server `before` has kept.
+
+    `restart` is what its calls have.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Server:
         faults: Faults,
         log: RequestLog,
         restart: Callable[[], None],
+        before: Server | None = None,
     ) -> None:
         self._service = service
         self._stopping = service.stopping
@@ -47,7 +51,12 @@ class Server:
         self._connections: set[Connection] = set()
         self._connection_numbers = itertools.count(1)
         self._changed = threading.Condition()
-        self._http = HttpServer(address, self._serve, self._accept)
+        self._http: HttpServer
+        if before is None:
+            self._http = HttpServer(address, self._serve, self._accept)
+        else:
+            self._http = before._http
+            self._http.serve, self._http.accept = self._serve, self._accept
         self._thread: threading.Thread | None = None
 
     @property
@@ -79,14 +88,21 @@ class Server:
             for connection in self._connections:
                 hang_up(connection.socket)
 
-    def stop(self) -> None:
-        """Close every connection and wait for the requests in progress."""
+    def stop(self, *, keeps_port: bool = False) -> None:
+        """Close every connection and wait for the requests in progress; who has the port kept frees it, or uses it."""
         self._stopping.set()
-        self._stop_accepting()
-        self._http.server_close()
+        if keeps_port:
+            self.mute()
+        else:
+            self._stop_accepting()
+            self.free_port()
         self.hang_up()
         with self._changed:
             self._changed.wait_for(lambda: not self._connections, timeout=10)
+
+    def free_port(self) -> None:
+        """Let others listen on the port."""
+        self._http.server_close()
 
     def _stop_accepting(self) -> None:
         if self._thread is None:

@@ -1,8 +1,10 @@
 """What is stored survives a restart and the death of the process; what was not completed leaves nothing."""
 
+import contextlib
 import hashlib
 import os
 import signal
+import socket
 import threading
 import warnings
 
@@ -33,6 +35,35 @@ def test_files_and_uploads_survive_a_restart(start_service, kind, tmp_path):
     assert service.send("u", upload, 1, CONTENTS[1]).ok
     assert service.finish("u", upload, CONTENTS).ok
     assert service.get("u").body == b"".join(CONTENTS)
+
+
+def test_nobody_else_gets_the_port_of_a_service_that_restarts(client, monkeypatch):
+    taken, make = [], type(client.emulator)._make_service
+
+    def make_late(emulator, store):
+        with socket.socket() as other, contextlib.suppress(OSError):
+            other.bind(("127.0.0.1", emulator.port))
+            taken.append(other)
+        return make(emulator, store)
+
+    monkeypatch.setattr(type(client.emulator), "_make_service", make_late)
+    client.emulator.restart()
+    assert taken == []
+    client.emulator.stop()
+    # one that has stopped leaves it to others
+    client.emulator.start()
+    assert len(taken) == 1
+
+
+def test_a_service_that_cannot_restart_leaves_its_port_to_others(client, monkeypatch):
+    def fail(*_):
+        raise EmulatorError("no")
+
+    with monkeypatch.context() as patch, pytest.raises(EmulatorError):
+        patch.setattr(type(client.emulator), "_make_service", fail)
+        client.emulator.restart()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", client.emulator.port))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
