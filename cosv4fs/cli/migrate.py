@@ -33,7 +33,9 @@ _MAX_FAILURES = 20
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be copied, and what would fail.")
 @click.option("--verify", is_flag=True, help="Compare the content of every copy with its source.")
 @click.option(
-    "--reverify", is_flag=True, help="As --verify, and what earlier runs completed, too: copy again what differs."
+    "--reverify",
+    is_flag=True,
+    help="As --verify, and what earlier runs completed, too: copy again what is missing, or differs in content.",
 )
 @click.option("--manifest", metavar="FILE", help="Database for the progress; default: in the user's state directory.")
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
@@ -66,9 +68,9 @@ def migrate_command(
     created.
 
     --reverify looks up every file at the target, whatever the manifest says. SHA-1s that the service stores are
-    compared; elsewhere the files are read. Files that differ in metadata alone are not copied again. A dry run compares
-    as the run would, and changes neither the target nor the manifest; with --reverify, its exit code is 5 if a copy is
-    missing or damaged.
+    compared; elsewhere the files are read. Metadata is not compared: check does that, and cp copies again what it
+    names. A dry run compares as the run would, and changes neither the target nor the manifest; with --reverify, its
+    exit code is 5 if a copy is missing or damaged.
 
     --report has path, state (pending, copied, verified, failed or vanished), size, modified, sha1, error, not_carried,
     attempts, begun and ended of each file in the manifest. Times are ISO 8601 in UTC.

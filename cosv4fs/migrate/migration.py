@@ -94,7 +94,7 @@ def migrate(
         Compare the content of the target with the source, by SHA-1 or by the checksum that the service computed.
     reverify : bool
         Verify, and compare what earlier runs completed, too: all files are looked up at the target, and read there
-        unless its service stores SHA-1s. What is missing or differs is copied again.
+        unless its service stores SHA-1s. What is missing, or differs in content, is copied again.
     overwrite : bool
         Replace target files with different content; if false, they are reported as failed. Equal files are never
         copied.

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import uuid
 
 import fsspec
@@ -207,3 +208,20 @@ def test_etags_that_look_like_an_md5_outside_object_stores(run):
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("1 equal (1 by size only)")
     assert run("check", "--download", "webtest://a", "webtest://b").code == 5
+
+
+@pytest.mark.protocol("cosv4")
+def test_what_differs_in_metadata_is_copied_again_by_its_names(run, here, fs):
+    """As the reference says, since migrate does not compare metadata."""
+    fs.pipe({"data/d/a b.css": b"1", "data/d/s/c (x)": b"2", "data/d/same": b"3"})
+    assert run("migrate", "cosv4://data/d", "cosv4://other/d").code == 0
+    fs.setxattrs("data/d/a b.css", cache_control="no-cache")
+    fs.setxattrs("other/d/s/c (x)", content_language="de")
+    assert run("migrate", "--reverify", "cosv4://data/d", "cosv4://other/d").code == 0
+    found = run("check", "-q", "cosv4://data/d", "cosv4://other/d")
+    names = re.findall(r"^\* (.*) \(metadata: .*\)$", found.out, re.MULTILINE)
+    assert (found.code, sorted(names)) == (5, ["a b.css", "s/c (x)"])
+    (here / "names.txt").write_text("".join(f"{name}\n" for name in names))
+    done = run("--json", "cp", "-r", "--files-from", "names.txt", "cosv4://data/d/", "cosv4://other/d/")
+    assert (done.code, len(done.json["files"])) == (0, 2)
+    assert run("check", "cosv4://data/d", "cosv4://other/d").code == 0
