@@ -19,7 +19,7 @@ from cosv4fs.api.quirks import Quirks
 from cosv4fs.api.request import Request
 from cosv4fs.api.responses import compressed_reply, content_coding, content_length
 from cosv4fs.api.retry import AttemptError, RetryPolicy, is_older
-from cosv4fs.api.transport import Transport, read_body
+from cosv4fs.api.transport import NEW_AFTER, WARN_AFTER, Transport, read_body
 from cosv4fs.codes import Retry
 from cosv4fs.concurrency import cancellation
 from cosv4fs.config import Config, resolve
@@ -97,6 +97,8 @@ class Client(ABC):
         self.on_throttle: Callable[[], None] | None = None
         self._counting = shared_lock()
         self.retries = 0
+        # by the code of an error that was warned of, or None for any other: when it last kept an operation waiting
+        self._slowed: dict[int | str | None, float] = {}
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "config", None)
@@ -284,6 +286,14 @@ class Client(ABC):
             error = failure.error
             # a cancelled request has one error for both, which would be a cycle: threads, buffers and files with it
             cause = None if failure.__cause__ is error else failure.__cause__
+            if retried := self._policy.retried(failure):
+                error.strerror = f"{error.strerror}; {retried}"
+                # whoever calls again is to learn again why that takes long
+                self._slowed.pop(error.code, None)
+        except (KeyboardInterrupt, InterruptedError):
+            self._slowed.clear()
+            self._transport.forget_warnings()
+            raise
         _log.debug("%r: failed: %s", error.filename, error.strerror)
         add_hints(error, self.config)
         try:
@@ -304,6 +314,21 @@ class Client(ABC):
             # it fails because its connection was shut down
             return
         error = failure.error
-        if failure.outage is not None and failure.outage.is_news:
+        if self._is_news(failure, pause):
             _log.warning("%s; retrying", error.strerror)
         _log.info("%r: retry %d in %.1f seconds: %s", error.filename, number, pause, error.strerror)
+
+    def _is_news(self, failure: AttemptError, pause: float) -> bool:
+        """Return whether to warn that an operation takes long: once per outage, or per code that a service refuses by.
+
+        Under load, a service may refuse many requests by a code, and each of them for a short time.
+        """
+        if failure.outage is not None:
+            return failure.outage.is_news
+        if failure.waited + pause <= WARN_AFTER:
+            return False
+        with self._counting:
+            now, code = self._policy.clock(), failure.error.code
+            last = self._slowed.get(code)
+            self._slowed[code] = now
+        return last is None or now - last > NEW_AFTER

@@ -117,14 +117,15 @@ class Response(http.client.HTTPResponse):
     proxy : Proxy or None
         The proxy that it came through.
     note_failure : callable or None
-        To be called if it is an error page; returns the outage that this belongs to.
+        To be called if it is an error page, with the seconds until the next request if the page says so, else 0;
+        returns the outage that this belongs to.
     """
 
     status: int
     headers: Headers  # type: ignore[assignment]
     request_headers: Mapping[str, str]
     proxy: Proxy | None = None
-    note_failure: Callable[[], Outage] | None = None
+    note_failure: Callable[[float], Outage] | None = None
 
     _connection: Any = None
     _give_back: Callable[[Any], None] | None = None

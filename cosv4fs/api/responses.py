@@ -160,7 +160,7 @@ def unexpected_reply(
         return _reply_failure(response, error, Retry.YES, outcome_unknown=True)
     failure = status_failure(response, error)
     if not failure.is_final and response.note_failure is not None:
-        failure.outage = response.note_failure()
+        failure.outage = response.note_failure(failure.retry_after or 0.0)
     return failure
 
 

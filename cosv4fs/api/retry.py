@@ -87,6 +87,12 @@ class AttemptError(Exception):
     progressed = False
     """Whether the attempt brought the operation forward, so that retries are counted from here."""
 
+    retries = 0
+    """The retries before this attempt, without any progress; set by `RetryPolicy`."""
+
+    waited = 0.0
+    """Seconds of the operation until this attempt had failed, counted as `retries`."""
+
     def __init__(
         self,
         error: CosError,
@@ -172,6 +178,14 @@ class RetryPolicy:
                     raise
             attempts.count += 1
 
+    def retried(self, failure: AttemptError) -> str:
+        """Return how long, or how often, a failure was retried in vain, with the option that ended it; else nothing."""
+        if failure.retries == 0 or failure.retry not in (Retry.YES, Retry.BACK_OFF):
+            return ""
+        if self.retries is not None and failure.retries >= self.retries:
+            return f"retried {failure.retries} {'time' if failure.retries == 1 else 'times'} (max_retries)"
+        return f"retried for {round(failure.waited, None if failure.waited >= 1 else 1)} seconds (retry_deadline)"
+
 
 @dataclass(frozen=True)
 class _Decision(Generic[T]):
@@ -200,6 +214,7 @@ class _Attempts(Generic[T]):
         if failure.progressed:
             self._started, self.count = self._policy.clock(), 0
         self._resigned += failure.retry is Retry.RESIGN
+        failure.retries, failure.waited = self.count, self._policy.clock() - self._started
         pause = self._pause(failure)
         # a service that is away does not tell what became of a lost attempt, either
         if pause is None and failure.retry is not Retry.YES:

@@ -52,18 +52,18 @@ _POOLS = 32
 _MAX_JSON = 16 * 1024 * 1024
 """A reply to an API call larger than this many bytes is not read: a full listing page is far below 1 MiB."""
 
-_NEW_OUTAGE_AFTER = 60.0
+NEW_AFTER = 60.0
 """Seconds without a failure, and without a request, after which the next one begins a new outage."""
 
-_WARN_AFTER = 2.0
-"""Seconds of an outage after which a warning is logged: a restart takes less."""
+WARN_AFTER = 2.0
+"""Seconds of an outage, or of retries, after which a warning is logged: a restart takes less."""
 
 
 class _Hosts:
     """Which hosts have answered, and since when others do not; `timeout` is the longest that a request waits."""
 
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._quiet, self._clock = _NEW_OUTAGE_AFTER + timeout, clock
+        self._quiet, self._clock = NEW_AFTER + timeout, clock
         self._reached: set[str] = set()
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
@@ -79,8 +79,11 @@ class _Hosts:
                 _log.info("%s answers again after %.1f seconds", host, self._clock() - began)
             self._warned.pop(host, None)
 
-    def note_failure(self, host: str) -> Outage:
-        """Note that a host has not answered, or that something else has answered for it (an error page)."""
+    def note_failure(self, host: str, pause: float = 0.0) -> Outage:
+        """Note that a host has not answered, or that something else has answered for it (an error page).
+
+        `pause` has the seconds until the next request if an error page says so.
+        """
         now = self._clock()
         if now - self._last.get(host, now) > self._quiet:
             self._began.pop(host, None)
@@ -88,11 +91,15 @@ class _Hosts:
         self._last[host] = now
         age, was_reached = now - self._began.setdefault(host, now), host in self._reached
         is_news = False
-        if not was_reached or age > _WARN_AFTER:
+        if not was_reached or age + pause > WARN_AFTER:
             # one step, which no other thread can come between: one of them warns
             warner = object()
             is_news = self._warned.setdefault(host, warner) is warner
         return Outage(age, was_reached, is_news)
+
+    def forget_warnings(self) -> None:
+        """Have the next failure of an outage that goes on warned of again: somebody has interrupted what waited."""
+        self._warned.clear()
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -237,6 +244,10 @@ class Transport:
         if request.timeout_factor == 1:
             return usual
         return Timeout(usual.connect, usual.read * request.timeout_factor)
+
+    def forget_warnings(self) -> None:
+        """Have outages that go on warned of again."""
+        self._hosts.forget_warnings()
 
     def close(self) -> None:
         """Close all pooled connections."""

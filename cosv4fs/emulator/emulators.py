@@ -15,9 +15,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
-from cosv4fs.emulator.cdcs.api import CofferApi
+from cosv4fs.emulator.cdcs import api as cdcs_api
 from cosv4fs.emulator.cdcs.service import COFFERS, MOST_COFFERS, check_coffer_name
-from cosv4fs.emulator.cos.api import CosApi
+from cosv4fs.emulator.cos import api as cos_api
 from cosv4fs.emulator.cos.service import BUCKETS
 from cosv4fs.emulator.dialects import CofferDialect, Dialect
 from cosv4fs.emulator.errors import ApiError, EmulatorError
@@ -28,7 +28,7 @@ from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Acco
 from cosv4fs.emulator.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from typing_extensions import Self, Unpack
 
@@ -61,6 +61,7 @@ class _LocalService(abc.ABC):
     """A local service for one account, of any protocol; `Emulator` has its parameters and attributes."""
 
     _schema: ClassVar[str]
+    _operations: ClassVar[Collection[str]]
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class _LocalService(abc.ABC):
         self.host = host
         self.port = port
         self.root = Path(tempfile.mkdtemp(prefix="cos-emulator-") if root is None else root)
-        self.faults = Faults()
+        self.faults = Faults(self._operations)
         self.clock_offset = 0.0
         self._clock = clock
         self._life = threading.RLock()
@@ -327,6 +328,7 @@ class Emulator(_LocalService):
     """
 
     _schema = BUCKETS
+    _operations = cos_api.OPERATIONS
 
     @_shows_options
     def __init__(
@@ -354,8 +356,8 @@ class Emulator(_LocalService):
         """The options of a client of this service."""
         return {"appid": self.appid, **super().storage_options}
 
-    def _make_service(self, store: Store) -> CosApi:
-        return CosApi(self.account, store, self.dialect, self._now, self._buckets)
+    def _make_service(self, store: Store) -> cos_api.CosApi:
+        return cos_api.CosApi(self.account, store, self.dialect, self._now, self._buckets)
 
 
 class CofferEmulator(_LocalService):
@@ -387,7 +389,8 @@ class CofferEmulator(_LocalService):
     """
 
     _schema = COFFERS
-    _service: CofferApi | None
+    _operations = cdcs_api.OPERATIONS
+    _service: cdcs_api.CofferApi | None
 
     @_shows_options
     def __init__(
@@ -427,8 +430,8 @@ class CofferEmulator(_LocalService):
                 raise EmulatorError("the service is stopped: start it before settle()")
             self._service.settle()
 
-    def _make_service(self, store: Store) -> CofferApi:
-        return CofferApi(self.account, store, self.dialect, self._now, self._coffers)
+    def _make_service(self, store: Store) -> cdcs_api.CofferApi:
+        return cdcs_api.CofferApi(self.account, store, self.dialect, self._now, self._coffers)
 
 
 def _remove(folder: Path, pid: int) -> None:

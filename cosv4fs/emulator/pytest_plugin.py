@@ -6,11 +6,14 @@ indirect parameter:
 >>> @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)  # doctest: +SKIP
 ... def test_something(cosv4_storage_options): ...
 
+A fault that never happened is a warning: the test has not tried what it was to try.
+
 Coffers come in the same way: ``coffer_emulator``, ``coffer_emulator_options`` and ``coffer_storage_options``.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +47,7 @@ def cosv4_emulator(request: pytest.FixtureRequest, cosv4_emulator_options: dict[
     options = {"buckets": ("test-bucket",), **cosv4_emulator_options, **(getattr(request, "param", None) or {})}
     with Emulator(**options) as emulator:
         yield emulator
+    _warn_of_unused_faults(emulator)
 
 
 @pytest.fixture
@@ -67,9 +71,16 @@ def coffer_emulator(
 
     with CofferEmulator(**{**coffer_emulator_options, **(getattr(request, "param", None) or {})}) as emulator:
         yield emulator
+    _warn_of_unused_faults(emulator)
 
 
 @pytest.fixture
 def coffer_storage_options(coffer_emulator: CofferEmulator) -> dict[str, Any]:
     """Return the options of a client of the test's coffers."""
     return coffer_emulator.storage_options
+
+
+def _warn_of_unused_faults(emulator: Emulator | CofferEmulator) -> None:
+    for fault in emulator.faults.unused():
+        text = f"this fault never happened: {fault!r}; the requests were {emulator.count()}"
+        warnings.warn(pytest.PytestWarning(text), stacklevel=1)

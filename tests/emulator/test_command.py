@@ -244,16 +244,40 @@ class TestOverride:
 """
 
 
+def run_with_plugin(pytester):
+    installed = any(point.name == "cosv4fs" for point in entry_points(group="pytest11"))
+    plugins = [] if installed else ["-p", "cosv4fs.emulator.pytest_plugin"]
+    return pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider", "-p", "no:zarr")
+
+
 def test_plugin(pytester):
     coffers = {"name": "examplecoffer-1250000000", "option": "coffers", "mine": "mine-1250000000"}
     pytester.makepyfile(
         test_buckets=PLUGIN_TESTS.format(prefix="cosv4", name="test-bucket", option="buckets", mine="mine"),
         test_coffers=PLUGIN_TESTS.format(prefix="coffer", **coffers),
     )
-    installed = any(point.name == "cosv4fs" for point in entry_points(group="pytest11"))
-    plugins = [] if installed else ["-p", "cosv4fs.emulator.pytest_plugin"]
-    result = pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider", "-p", "no:zarr")
-    result.assert_outcomes(passed=6)
+    run_with_plugin(pytester).assert_outcomes(passed=6)
+
+
+TESTS_WITH_FAULTS = """
+from cosv4fs.emulator import faults
+
+def test_of_a_path_that_is_never_used({prefix}_emulator):
+    {prefix}_emulator.faults.add(path="/mistyped.csv", action=faults.DropReply())
+
+def test_of_what_is_removed_or_only_watches({prefix}_emulator):
+    fault = {prefix}_emulator.faults.add(op="upload", action=faults.DropReply())
+    {prefix}_emulator.faults.remove(fault)
+    {prefix}_emulator.faults.add(match=lambda call: False, action=faults.Action())
+"""
+
+
+def test_the_plugin_warns_of_faults_that_never_happened(pytester):
+    buckets, coffers = TESTS_WITH_FAULTS.format(prefix="cosv4"), TESTS_WITH_FAULTS.format(prefix="coffer")
+    pytester.makepyfile(test_buckets=buckets, test_coffers=coffers.replace('"upload"', '"PutObject"'))
+    result = run_with_plugin(pytester)
+    result.assert_outcomes(passed=4, warnings=2)
+    result.stdout.fnmatch_lines(["*this fault never happened: Fault(*path='/mistyped.csv'*; the requests were {}"])
 
 
 OTHER_PROJECT = """

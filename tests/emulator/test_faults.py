@@ -247,6 +247,31 @@ def test_rules(emulator, client):
     assert client.get("/x", "stat").code == -197
 
 
+@pytest.mark.parametrize(
+    ("kind", "rule", "message"),
+    [
+        ("buckets", {"op": "uplod"}, "there is no operation 'uplod': did you mean upload[?]"),
+        ("buckets", {"op": "PutObject"}, "there is no operation 'PutObject': there are .*, delete, download, head"),
+        ("coffers", {"op": "PutObjekt"}, "there is no operation 'PutObjekt': did you mean PutObject[?]"),
+        ("coffers", {"op": "upload"}, "there is no operation 'upload'"),
+        ("buckets", {"path": "e.csv"}, "path must begin with a slash, without the bucket"),
+        ("coffers", {"path": "b/e.csv"}, "path must begin with a slash, without the bucket"),
+        ("buckets", {"nth": 0}, "nth must be at least 1, not 0"),
+        ("buckets", {"times": 0}, "times must be at least 1, not 0"),
+    ],
+)
+def test_faults_that_could_never_happen_are_refused(start_service, kind, rule, message):
+    service = start_service(kind)
+    with pytest.raises(ValueError, match=message):
+        service.emulator.faults.add(action=faults.DropReply(), **rule)
+    assert service.put("e.csv").ok
+
+
+def test_an_action_is_no_class(emulator):
+    with pytest.raises(TypeError, match=r"such as faults.DropReply\(\), not the class"):
+        emulator.faults.add(action=faults.DropReply)
+
+
 def test_own_action(emulator, client):
     class Slow(faults.Action):
         def after(self, call, reply):

@@ -141,6 +141,84 @@ def test_error_pages_are_an_outage(fs, emulator, caplog):
     assert fs.ls(BUCKET, refresh=True) == []
 
 
+class TestRefusals:
+    """The service answers, but refuses with a code that may pass: the user learns why a call takes so long."""
+
+    @pytest.fixture(params=["throttling", "failing store"])
+    def refusal(self, fs, emulator, protocol, request):
+        self.clock = Clock()
+        fs.client._policy = RetryPolicy(None, fs.config.retry_deadline, self.clock, self.clock.sleep, max)
+        codes = ("AlreadyLock", "InternalError") if protocol == "cdcs" else (-71, -6993)
+        code = codes[request.param == "failing store"]
+        emulator.faults.add(action=faults.Refuse(code), times=None)
+        return str(code)
+
+    @pytest.mark.protocol(*EVERY)
+    def test_warns_once_per_call_and_says_at_the_end_how_long(self, fs, refusal, caplog):
+        for calls in (1, 2):
+            with pytest.raises(OSError, match=r"; retried for 120 seconds \(retry_deadline\)") as caught:
+                fs.pipe_file(f"{BUCKET}/a", b"x")
+            assert refusal in str(caught.value)
+            warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+            assert len(warned) == calls
+            assert refusal in warned[-1]
+            assert warned[-1].endswith("; retrying")
+
+    def test_many_files_are_one_warning(self, fs, refusal, caplog):
+        waiting = threading.Barrier(8, timeout=30)
+        clock, lock = self.clock, threading.Lock()
+
+        def sleep(seconds):
+            # the clock of all of them goes on when each has failed
+            if waiting.wait() == 0:
+                with lock:
+                    clock.sleep(1.0)
+            waiting.wait()
+
+        fs.client._policy = RetryPolicy(5, 1e6, clock, sleep, max)
+        with pytest.raises(OSError, match=r"retried 5 times \(max_retries\)"):
+            fs.pipe({f"{BUCKET}/{number}": b"x" for number in range(8)}, batch_size=8)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    def test_interrupted_calls_are_warned_of_again(self, fs, refusal, caplog):
+        def interrupt(seconds):
+            self.clock.sleep(seconds)
+            if self.clock.now > 10:
+                self.clock.now = 0.0
+                raise KeyboardInterrupt
+
+        fs.client._policy = RetryPolicy(None, 120.0, self.clock, interrupt, max)
+        for calls in (1, 2):
+            with pytest.raises(KeyboardInterrupt):
+                fs.pipe_file(f"{BUCKET}/a", b"x")
+            assert [record.levelname for record in caplog.records] == ["WARNING"] * calls
+
+    def test_short_ones_are_no_news(self, fs, emulator, caplog):
+        clock = Clock()
+        fs.client._policy = RetryPolicy(None, 120.0, clock, clock.sleep, max)
+        emulator.faults.add(action=faults.Refuse(-6993), times=3)
+        fs.pipe_file(f"{BUCKET}/a", b"x")
+        assert caplog.records == []
+
+
+def test_a_long_pause_that_a_gateway_demands_is_told_before_it(fs, emulator, caplog):
+    clock = Clock()
+    told = []
+
+    def sleep(seconds):
+        told.append(len(caplog.records))
+        clock.sleep(seconds)
+
+    fs.client._policy = RetryPolicy(None, 120.0, clock, sleep)
+    fs.client._transport._hosts = _Hosts(0.0, clock)
+    for action in (faults.HttpError(503, retry_after=30), faults.Refuse(-71, retry_after=30)):
+        caplog.clear()
+        told.clear()
+        emulator.faults.add(action=action)
+        assert fs.ls(BUCKET, refresh=True) == []
+        assert told == [1]
+
+
 def test_a_short_outage_is_no_news(fs, emulator, caplog):
     # by this clock it takes no time, whatever a busy machine makes of it
     fs.client._transport._hosts = _Hosts(0.0, Clock())

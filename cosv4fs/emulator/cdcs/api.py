@@ -47,7 +47,7 @@ class _Operation:
     claims: bool = False
 
 
-_OPERATIONS: Mapping[str, _Operation] = {
+OPERATIONS: Mapping[str, _Operation] = {
     "GetService": _Operation(coffers.get_service, "GET", "service"),
     "PutCoffer": _Operation(coffers.put_coffer, "PUT", "coffer"),
     "DeleteCoffer": _Operation(coffers.delete_coffer, "DELETE", "coffer", status=204),
@@ -70,7 +70,7 @@ _OPERATIONS: Mapping[str, _Operation] = {
 """The 18 operations of cdcs.md#service, by their names in the documentation."""
 
 _BY_REQUEST: Mapping[tuple[str, str, str], str] = {
-    (operation.method, operation.path, operation.query): name for name, operation in _OPERATIONS.items()
+    (operation.method, operation.path, operation.query): name for name, operation in OPERATIONS.items()
 }
 _UNSUPPORTED = frozenset({"acl", "append", "cors", "delete", "restore", "tagging", "versioning", "versions", "copy"})
 _COPIES = ("x-cdcs-copy-source", "x-cos-copy-source")
@@ -109,7 +109,7 @@ class CofferApi(CofferService):
         """Read what the head says, and open what the body goes into."""
         read_url(call)
         call.op = _find(call)
-        operation = _OPERATIONS[call.op]
+        operation = OPERATIONS[call.op]
         limit = _LARGEST_OBJECT if operation.stored else _LARGEST_JSON
         if length > limit:
             raise ApiError("InvalidArgument", f"the body has more than {limit} bytes")
@@ -131,7 +131,7 @@ class CofferApi(CofferService):
         if call.body.failure is not None:
             raise call.body.failure
         self._expire()
-        operation = _OPERATIONS[call.op]
+        operation = OPERATIONS[call.op]
         result = operation.run(self, call)
         if isinstance(result, Reply):
             return result

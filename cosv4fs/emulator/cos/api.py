@@ -107,6 +107,9 @@ _PLAIN: Mapping[str, _Operation] = {
 }
 """The requests without ``op``, by their names in the request log."""
 
+OPERATIONS = frozenset({**_V4, **_V3, **_PLAIN})
+"""The names of all operations."""
+
 
 class CosApi(CosService):
     """The JSON API of one account."""

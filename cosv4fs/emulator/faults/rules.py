@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from cosv4fs.emulator.call import Call
     from cosv4fs.emulator.replies import Reply
@@ -112,9 +113,10 @@ class Fault:
 
 
 class Faults:
-    """The faults of an emulator, safe to change from any thread."""
+    """The faults of an emulator with the given `operations`, safe to change from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Collection[str]) -> None:
+        self._operations = operations
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -135,9 +137,11 @@ class Faults:
         action : Action
             What happens.
         op : str, optional
-            Only this operation: the API's names, ``download`` or ``head``.
+            Only this operation, by its name in `Emulator.count`: for buckets those of the API, ``download``, ``head``
+            and ``options``.
         path : str, optional
-            Only this path, decoded, beginning with ``/``.
+            Only this path in the bucket or coffer, decoded. It begins with ``/``; that of a directory also ends with
+            one.
         nth : int
             The first matching request that goes wrong, counted from 1 and from now on. For actions on connections: the
             first connection.
@@ -154,14 +158,38 @@ class Faults:
         Raises
         ------
         ValueError
-            A condition on requests for an action on connections, of which nothing is known yet.
+            The fault could never happen: the operation does not exist, the path has no slash at its beginning, `nth` or
+            `times` is less than 1. Or there is a condition on requests for an action on connections, of which nothing
+            is known yet.
+        TypeError
+            The action is a class.
         """
+        self._check(op, path, nth, times, action)
         fault = Fault(op, path, nth, times, action, match)
         if fault.stage == "connection" and (op, path, match) != (None, None, None):
             raise ValueError("a new connection has no operation and no path yet: leave op, path and match out")
         with self._lock:
             self._faults.append(fault)
         return fault
+
+    def _check(self, op: str | None, path: str | None, nth: int, times: int | None, action: Action) -> None:
+        """Refuse a fault that could never happen: a test with it would prove nothing."""
+        if isinstance(action, type):
+            raise TypeError(f"action must be an Action, such as faults.{action.__name__}(), not the class")
+        if op is not None and op not in self._operations:
+            similar = get_close_matches(op, self._operations, 1)
+            hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(sorted(self._operations))}"
+            raise ValueError(f"there is no operation {op!r}: {hint}")
+        if path is not None and not path.startswith("/"):
+            raise ValueError(f"path must begin with a slash, without the bucket, as in '/dir/name', not {path!r}")
+        for name, number in (("nth", nth), ("times", times)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, not {number}")
+
+    def unused(self) -> list[Fault]:
+        """Return the faults that have not happened yet, except for those with a `match`, which may only watch."""
+        with self._lock:
+            return [fault for fault in self._faults if fault.hits == 0 and fault.match is None]
 
     def remove(self, fault: Fault) -> None:
         """Remove a `fault` that `add` returned; nothing happens when it is unknown."""
