@@ -45,28 +45,35 @@ _BUFFER_SIZE = 64 * 1024
 class _Content:
     """One version of an object, read by ranges; thread-safe. A known size saves the request for the status.
 
-    Holds no reference to the file that reads it, so that an unclosed file is freed at once.
+    Holds no reference to the file that reads it, so that an unclosed file is freed at once. A pickle is of the same
+    version, as far as it is known.
     """
 
-    def __init__(self, fs: HasRuntime, path: str, size: int | None = None) -> None:
+    def __init__(
+        self,
+        fs: HasRuntime,
+        path: str,
+        size: int | None = None,
+        status: Mapping[str, object] | None = None,
+        version: Version | None = None,
+    ) -> None:
         self._fs, self._path = fs, path
         fs.runtime.namespace.check_file(path)
         self._bucket, self._key = paths.file_key(path)
-        # at most one version: the first is set in one step, without a lock
-        self._version: dict[str, Version] = {}
-        self.status: Info | None = None
         self.headers: Mapping[str, str] = {}
         if size is None:
-            self.status = fs.runtime.namespace.file_info(path, "open a file in it")
-            size = int(self.status["size"])
-            version = fs.runtime.namespace.version(path, self.status)
-            if version is not None:
-                self._version[path] = version
-        self.size = size
-        self._guard = VersionGuard(path, size, self.status)
+            status = info = fs.runtime.namespace.file_info(path, "open a file in it")
+            size, version = int(info["size"]), fs.runtime.namespace.version(path, info)
+        self.size, self.status = size, status
+        # at most one version: the first is set in one step, without a lock
+        self._version: dict[str, Version] = {} if version is None else {path: version}
+        self._guard = VersionGuard(path, size, status)
         self.sha: str | None = fs.runtime.files.expected_sha1(path)
         # of a small object, `fill` compares it
         self.read_hash = None if self.sha is None else ReadHash(size, fs.runtime.uploader.pool)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Content, (self._fs, self._path, self.size, self._guard.status, self._version.get(self._path))
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -154,8 +161,8 @@ class _ReadBuffer(io.BytesIO):
 class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: ignore[misc]
     """A file opened for reading, with the methods of `io.BufferedReader`; each of them is atomic, like there.
 
-    All reads return the same version of the object. If the cached status was stale, the first read switches to the
-    current version, unless the caller has already used the old size.
+    All reads return the same version of the object, also those of copies by pickle. If the cached status was stale, the
+    first read switches to the current version, unless the caller has already used the old size, or pickled the file.
 
     No part of the file refers back to it, so an unclosed file is freed with the last reference to it.
 
@@ -173,6 +180,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         Further options of the cache.
     size : int, optional
         Size of the object in bytes, if known: saves a request.
+    content : _Content, optional
+        That of the file of which this one is a copy by pickle.
 
     Raises
     ------
@@ -188,11 +197,12 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         cache_type: str = ReadAhead.name,
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
+        content: _Content | None = None,
     ) -> None:
         self._cache_type, self._cache_options = cache_type, cache_options or {}
         self._is_lost = self._is_closing = False
         self._lock, self._buffer = threading.RLock(), _ReadBuffer(0)
-        self._open_content(_Content(fs, path, size))
+        self._open_content(content or _Content(fs, path, size))
         # fsspec would create a cache that refers to the file
         super().__init__(fs, path, "rb", block_size or fs.blocksize, cache_type="none", size=self._content.size)
         self._pid = os.getpid()
@@ -203,6 +213,12 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
         # some of fsspec's caches keep nothing: there a line fetches a block, and a small read no more than it needs
         self._buffer_size = min(_BUFFER_SIZE, self.blocksize) if is_parallel else self.blocksize
         self._small = self._buffer_size if is_parallel else 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._exclusively():
+            self._can_renew = False
+            arguments = self.fs, self.path, self.blocksize, self._cache_type, self._cache_options, None, self._content
+            return _copy, (self._buffer.position, *arguments)
 
     def _open_content(self, content: _Content) -> None:
         self._content = content
@@ -530,6 +546,13 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
             if not isinstance(self.cache, ReadAhead):
                 # some of fsspec's caches wait for threads when they are closed
                 run_in_background(partial(_empty, self.cache))
+
+
+def _copy(position: int, *arguments: Any) -> CosReader:
+    """Return the file of a pickle; from the first call on it keeps to its version, as after any `seek`."""
+    file = CosReader(*arguments)
+    file.seek(position)
+    return file
 
 
 def _empty(cache: Any) -> None:

@@ -51,6 +51,12 @@ class VersionGuard:
         if status is not None:
             self._known[path] = status, time.monotonic()
 
+    @property
+    def status(self) -> Mapping[str, object] | None:
+        """What is known of the version to read: at least ``mtime`` and ``sha``, as far as the service has them."""
+        known, _ = self._known.get(self._path, (None, 0.0))
+        return known
+
     def accepts(self, client: Client, fetched: Fetched, started: float = 0.0) -> bool:
         """Return whether a range is certainly of this version; if not, wait until it can be read again.
 

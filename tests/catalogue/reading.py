@@ -198,7 +198,7 @@ def open_to_read(
 ) -> list[tuple[bytes, bytes]]:
     """Read parts of an open file, from the beginning and from the end; perhaps through a copy of it."""
     with at.fs.open(at / name, block_size=block_size, cache_type=cache_type) as file:
-        reader = pickle.loads(pickle.dumps(file)) if copied and cache_type == "parallel" else file
+        reader = pickle.loads(pickle.dumps(file)) if copied else file
         with reader:
             return [_read_part(reader, offset, length) for offset, length in parts]
 

@@ -4,6 +4,7 @@ import errno
 import io
 import itertools
 import os
+import pickle
 
 import pytest
 from fsspec.caching import BaseCache
@@ -112,6 +113,21 @@ def test_versions_are_never_mixed(stored, second):
     with pytest.raises(OSError, match="replaced"):
         file.seek(1200 * KIB)
         file.read()
+
+
+@pytest.mark.protocol(*COS)
+@pytest.mark.parametrize("dialect", [Dialect(), Dialect(download_headers="bare")])
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_versions_are_never_mixed_by_a_copy(stored, second, size):
+    with stored.open(PATH, size=size, block_size=256 * KIB) as file:
+        assert file.read(10) == CONTENT[:10]
+        copied = pickle.dumps(file)
+    with pickle.loads(copied) as copy:
+        assert copy.read() == CONTENT[10:]
+    second.pipe_file(PATH, bytes(len(CONTENT)))
+    with pickle.loads(copied) as copy, pytest.raises(OSError, match="replaced") as caught:
+        copy.read()
+    assert caught.value.errno == errno.ESTALE
 
 
 @pytest.mark.protocol(*COS)
@@ -247,6 +263,14 @@ class TestReplacedBeforeTheFirstRead:
             assert caught.value.errno == errno.ESTALE
         with fs.open(PATH) as file:
             assert file.read() == new
+
+    def test_copies_by_pickle_are_told_of_the_change(self, fs, new):
+        with fs.open(PATH) as file, pickle.loads(pickle.dumps(file)) as copy:
+            # the file is of the same version as its copies
+            for reader in (copy, file):
+                with pytest.raises(OSError, match="replaced") as caught:
+                    reader.read()
+                assert caught.value.errno == errno.ESTALE
 
     def test_who_has_had_a_byte_is_told_of_the_change(self, small_fs, second):
         small_fs.pipe_file(PATH, bytes(3_000_000))
