@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, Protocol, SupportsIndex
 
 from fsspec.spec import AbstractFileSystem
 
@@ -94,6 +94,9 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
     def __repr__(self) -> str:
         return f"<CosWriter {self.path} ({'closed' if self.closed else self.mode})>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self.path}: a file opened for writing belongs to the process that opened it")
+
     def info(self) -> Info:
         """Return the metadata of the object, as `fs.info` does; raise `ValueError` until it is published."""
         if not self._published:
@@ -103,7 +106,9 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     @property
     def details(self) -> Info:
-        """The same as `info`, by the name that fsspec's files have for it."""
+        """The same as `info`, by the name that fsspec's files have for it; missing until the object is published."""
+        if not self._published:
+            raise AttributeError(f"{self.path} has no details before the file is closed and published")
         return self.info()
 
     def readable(self) -> bool:

@@ -95,6 +95,16 @@ def test_the_protocols_of_python_are_no_use_of_a_filesystem(without_account):
     assert tokenize(stand_in) == tokenize(equal)
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_files_opened_for_writing_stay_in_their_process(fs, compression):
+    with fs.open(f"{BUCKET}/x", "wb", compression=compression) as file:
+        with pytest.raises(TypeError, match=f"cannot pickle {BUCKET}/x: a file opened for writing"):
+            pickle.dumps(file)
+        file.write(b"data")
+    with fs.open(f"{BUCKET}/x", compression=compression) as file:
+        assert file.read() == b"data"
+
+
 def test_other_failures_are_not_kept():
     def fails():
         raise KeyboardInterrupt
