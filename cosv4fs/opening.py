@@ -30,8 +30,6 @@ _OF_TEXT = ("encoding", "errors", "newline")
 _NAMED = (*_OF_TEXT, "size", "cache_type", *ATTRIBUTES)
 """The keywords of `open` that are handed on only if they are given."""
 
-_MODES = (["r"], ["w"], ["x"], ["a"], ["+", "r"], ["+", "w"], ["+", "x"], ["+", "a"])
-
 
 class Opens(Protocol):
     """The method `open` for type checkers and editors, which know by the mode what it returns."""
@@ -283,14 +281,15 @@ def _opened(
     options: dict[str, Any],
 ) -> Any:
     """Open a file with the requested layers; `binary` takes path, mode, block size and further options."""
-    _check(mode, options.get("cache_type"))
+    mode = _ordered(mode)
+    if (caching := options.get("cache_type")) is not None and known_cache_type(caching) is None:
+        raise ValueError(f"cache_type must be parallel or one of fsspec's, not {caching!r}")
     if "size" in options:
         options["size"] = whole_or_none("size", options["size"], 0)
     text = "b" not in mode
     text_options = {name: options.pop(name) for name in _OF_TEXT if name in options}
     if text_options and not text:
         raise TypeError(f"{', '.join(text_options)}: only files opened in text mode take this, not those of {mode!r}")
-    plain = mode.replace("t", "") + "b" if text else mode
     # before the file is opened, which may cost requests
     codec = get_compression(path, compression)
     if "a" in mode and codec is not None and codec not in _CONTINUABLE:
@@ -298,7 +297,7 @@ def _opened(
             f"mode {mode!r} is not supported with compression {codec!r}: what follows the end of a compressed file is "
             "read with gzip, bz2, xz and lzma only"
         )
-    file = binary(path, plain, block_size, **options)
+    file = binary(path, mode.replace("t", "b"), block_size, **options)
     try:
         return layered(file, mode, codec, text_options if text else None)
     except BaseException:
@@ -307,9 +306,12 @@ def _opened(
         raise
 
 
-def _check(mode: object, caching: object) -> None:
-    plain = sorted(mode.replace("t", "").replace("b", "")) if isinstance(mode, str) else []
-    if plain not in _MODES:
+def _ordered(mode: object) -> str:
+    """Return a mode, whose letters may have any order as in Python, such as ``rb``, ``rt`` or ``r+b``."""
+    letters = "".join(sorted(mode)) if isinstance(mode, str) else ""
+    action = letters.strip("+bt")
+    if len(action) != 1 or action not in "rwxa" or len(set(letters)) < len(letters):
         raise ValueError(f"mode must be one of rb, wb, xb, ab, r, w, x and a, not {mode!r}")
-    if caching is not None and known_cache_type(caching) is None:
-        raise ValueError(f"cache_type must be parallel or one of fsspec's, not {caching!r}")
+    if "b" in letters and "t" in letters:
+        raise ValueError(f"mode must be binary (b) or text (t), not both: {mode!r}")
+    return f"{action}{'+' if '+' in letters else ''}{'b' if 'b' in letters else 't'}"

@@ -23,6 +23,9 @@ PATH = f"{BUCKET}/dir/object"
         ({"mode": "q"}, ValueError),
         ({"mode": None}, ValueError),
         ({"mode": "rw"}, ValueError),
+        ({"mode": "rbt"}, ValueError),
+        ({"mode": "rbb"}, ValueError),
+        ({"mode": "+b"}, ValueError),
         ({"mode": "wb", "size": "5"}, TypeError),
         ({"mode": "wb", "size": -1}, ValueError),
         ({"block_size": "1MB"}, TypeError),
@@ -37,6 +40,17 @@ def test_invalid_arguments_of_open(fs, emulator, options, kind):
     with pytest.raises(kind, match="|".join(options)):
         fs.open(PATH, **options)
     assert emulator.count() == {}
+
+
+def test_the_letters_of_a_mode_have_any_order(fs):
+    with fs.open(PATH, "bw") as file:
+        file.write(b"one ")
+    with fs.open(PATH, "ta", encoding="utf-8") as text:
+        text.write("two")
+    with fs.open(PATH, "br") as file:
+        assert (file.mode, file.read()) == ("rb", b"one two")
+    with pytest.raises(NotImplementedError, match="whole objects"):
+        fs.open(PATH, "b+r")
 
 
 def test_a_wrong_size_is_not_a_replaced_object(fs):
