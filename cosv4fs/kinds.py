@@ -165,7 +165,8 @@ def _names_a_host(url: str, *, any_scheme: bool = False) -> bool:
 
 
 def _path(value: object) -> str | None:
-    return os.fspath(value) or None if isinstance(value, (str, os.PathLike)) else None
+    """Read a local path. Outside of a shell, nobody else replaces its ``~``; `Path` would raise without a home."""
+    return os.path.expanduser(value) or None if isinstance(value, (str, os.PathLike)) else None  # noqa: PTH111
 
 
 def _verification(value: object) -> bool | str | None:

@@ -250,7 +250,7 @@ OPTIONS = (
     ),
     Option(
         "spool_dir", FOLDER,
-        "Folder of the temporary files for what `spool_memory` does not hold; the system's unless given.",
+        "Existing folder for the temporary files of what `spool_memory` does not hold; the system's unless given.",
         default=None,
     ),
     Option(

@@ -123,7 +123,7 @@ class Journal:
     """All entries of one account (of one service), in files of a folder; by default in the user's folder for state."""
 
     def __init__(self, folder: str | None, account: str) -> None:
-        self._folder = Path(folder).expanduser() if folder else state_folder()
+        self._folder = Path(folder) if folder else state_folder()
         self._account = account
 
     @contextmanager

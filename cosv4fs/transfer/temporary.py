@@ -17,6 +17,25 @@ from cosv4fs.transfer.sources import read_at
 _log = logging.getLogger("cosv4fs")
 
 
+def check_folder(folder: str | None) -> None:
+    """Raise an OSError if temporary files cannot be created in a folder that somebody has chosen; None: the system's.
+
+    The first of them may be needed only after minutes of writing.
+    """
+    if folder is not None:
+        _create(folder).close()
+
+
+def _create(folder: str | None) -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile(buffering=0, prefix="cosv4fs-", dir=folder)
+    except OSError as fault:
+        # about the folder, not the object: that one is neither missing nor refused
+        where = folder or _system_folder()
+        why = "temporary files of objects that are being written cannot be created here"
+        raise OSError(fault.errno, f"{fault.strerror}: {why}; set spool_dir= to another folder", where) from fault
+
+
 class TemporaryFile:
     """A temporary file without a name; created by the first write. Errors tell what to do.
 
@@ -38,11 +57,12 @@ class TemporaryFile:
 
     def write(self, offset: int, view: memoryview) -> None:
         """Write bytes at an offset."""
-        with self._explained(), self._lock:
+        with self._lock:
             file = self._opened()
-            file.seek(offset)
-            while len(view):
-                view = view[file.write(view) :]
+            with self._explained():
+                file.seek(offset)
+                while len(view):
+                    view = view[file.write(view) :]
 
     def read(self, offset: int, view: memoryview) -> None:
         """Fill a view with the bytes at an offset; raise EIO if there are not that many."""
@@ -51,8 +71,9 @@ class TemporaryFile:
 
     def truncate(self, size: int) -> None:
         """Set the size; zeros are added."""
+        file = self._opened()
         with self._explained():
-            self._opened().truncate(size)
+            file.truncate(size)
 
     def map(self, size: int) -> mmap.mmap:
         """Return the first bytes as a map, which also keeps the disk space."""
@@ -67,9 +88,7 @@ class TemporaryFile:
     def _opened(self) -> BinaryIO:
         if self._file is None:
             # kept before the first write: it is closed when that fails
-            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
-                buffering=0, prefix="cosv4fs-", dir=self._folder
-            )
+            self._file = _create(self._folder)
             _log.debug("%r: kept in a temporary file until it is complete", self._path)
         return self._file
 
@@ -84,8 +103,8 @@ class TemporaryFile:
             raise make_error(fault.errno or errno.EIO, text, self._path) from fault
 
 
-def _system_folder() -> str:
-    """Return the system's folder for temporary files, for a message: perhaps there is none."""
+def _system_folder() -> str | None:
+    """Return the system's folder for temporary files, for a message; None if there is none."""
     with suppress(OSError):
         return tempfile.gettempdir()
-    return "a temporary file"
+    return None

@@ -27,6 +27,7 @@ from cosv4fs.transfer.pieces import FilePiece, MemoryPiece
 from cosv4fs.transfer.position import seek_target
 from cosv4fs.transfer.spool import Spool
 from cosv4fs.transfer.target import Target, name_target, naming
+from cosv4fs.transfer.temporary import check_folder
 from cosv4fs.transfer.upload import Upload, Uploader
 
 _log = logging.getLogger("cosv4fs")
@@ -59,6 +60,11 @@ class ObjectWriter:
         Bytes per piece that the caller would like.
     guard : callable, optional
         Returns a context in which the spool is uploaded, or a deferred object is published; it raises to prevent that.
+
+    Raises
+    ------
+    OSError
+        Temporary files cannot be created in the folder of the option `spool_dir`.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class ObjectWriter:
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         config = uploader.client.config
+        check_folder(config.spool_dir)
         self._uploader, self._target, self._announced = uploader, target, size
         self._piece_size = config.slice_size if block_size is None else config.protocol.piece_size(block_size)
         # an object that fits into one request is never streamed, one of unknown size not before it fills the memory

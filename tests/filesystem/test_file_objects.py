@@ -301,9 +301,12 @@ def test_the_checksum_is_that_of_the_bytes_in_the_end(small_fs, size):
 
 @pytest.mark.parametrize("fail", [lambda file: file.write(b"1234"), lambda file: file.truncate(70 * 1024 * KIB)])
 def test_after_a_failure_nothing_can_be_changed_any_more(emulator, second, tmp_path, fail):
-    fs = CosV4FileSystem(**emulator.storage_options, spool_dir=str(tmp_path / "none"))
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    fs = CosV4FileSystem(**emulator.storage_options, spool_dir=str(folder))
     second.pipe_file(PATH, b"old")
     file = fs.open(PATH, "wb", size=3)
+    folder.rmdir()
     with pytest.raises(OSError, match="negative") as caught:
         file.truncate(-1)
     assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, PATH)

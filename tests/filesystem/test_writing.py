@@ -1,5 +1,6 @@
 """Writing: whole or not at all, whatever happens on the way."""
 
+import errno
 import gc
 import gzip
 import io
@@ -12,6 +13,7 @@ import fsspec.core
 import pytest
 
 from cosv4fs.emulator import Dialect
+from cosv4fs.errors import CosError
 from tests.filesystem.conftest import EVERY, unfinished
 from tests.support import wait_for_background
 
@@ -245,6 +247,27 @@ except OSError as error:
     assert "spool_dir=" in result.stdout
     assert second.cat_file(PATH) == b"old"
     assert unfinished(second, f"{BUCKET}/dir") == []
+
+
+@pytest.mark.protocol(*EVERY)
+@pytest.mark.parametrize("mode", ["wb", "xb", "w"])
+def test_a_folder_that_cannot_hold_temporary_files_is_told_before_anything_is_written(emulator, second, tmp_path, mode):
+    (tmp_path / "file").touch()
+    for name, number in (("none", errno.ENOENT), ("file", errno.ENOTDIR)):
+        fs = fsspec.filesystem(second.protocol, **emulator.storage_options, spool_dir=tmp_path / name)
+        with pytest.raises(OSError, match="set spool_dir= to another folder") as caught:
+            fs.open(PATH, mode)
+        # it is not the object that is missing
+        assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / name))
+        assert not isinstance(caught.value, CosError)
+        fs.pipe_file(f"{BUCKET}/{name}/{mode}", b"needs none")
+
+
+@pytest.mark.protocol(*EVERY)
+def test_local_folders_may_begin_with_the_home_folder(emulator, second, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fs = fsspec.filesystem(second.protocol, **emulator.storage_options, spool_dir="~", journal_dir="~/journal")
+    assert (fs.config.spool_dir, fs.config.journal_dir) == (str(tmp_path), os.path.join(tmp_path, "journal"))
 
 
 def test_the_content_type_is_guessed_kept_and_settable(small_fs, emulator):

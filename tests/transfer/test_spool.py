@@ -336,9 +336,8 @@ class TestFile:
         }
         with pytest.raises(OSError, match="spool_dir=") as caught:
             actions[when]()
-        assert place in str(caught.value)
-        assert "size=" in str(caught.value)
-        assert caught.value.filename == "b/x"
+        # it is not the object that is missing
+        assert caught.value.filename == place
         assert caught.value.errno in (errno.ENOENT, errno.ENOTDIR)
         spool.close()
 
@@ -390,7 +389,7 @@ class TestFile:
         spool.append(memoryview(DATA)[: 30 * KIB])
         with pytest.raises(FileNotFoundError, match="set spool_dir=") as caught:
             spool.complete()
-        assert caught.value.filename == "b/x"
+        assert caught.value.filename is None
         spool.close()
 
     def test_a_piece_on_a_full_disk(self, make_disk):
