@@ -36,13 +36,15 @@ _SAME = {"endpoint_url": "endpoint", "cache_type": "default_cache_type"}
 _PROFILE_FILE = "COSV4_PROFILES"
 """The environment variable that names another profile file."""
 
+_ENVIRONMENT = "the environment"
+
 DEFAULT_PROFILE = "default"
 """The section of the profile file that applies where no profile is named and a part of the account is missing."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A value for every option of `cosv4fs.options.OPTIONS`, which describes them, and the protocol.
+    """A value for every option of `cosv4fs.options.OPTIONS`, which describes them, the protocol, and a source.
 
     Build it with `resolve`, which checks the values. ``secret_id`` and ``secret_key`` are empty with `anon` and with
     `credentials`; ``region`` is the short code that host names use.
@@ -85,6 +87,8 @@ class Config:
     listings_expiry_time: float
     max_paths: int
     protocol: ProtocolSpec
+    endpoint_source: str = field(default="", compare=False)
+    """Where `endpoint` was found, such as a variable; empty if there is none, or if the caller gave it."""
 
     @property
     def scheme(self) -> str:
@@ -131,7 +135,7 @@ class Config:
     def origin_of(self, url: str) -> str:
         """Return the option that the host of a URL comes from, as errors name it, with the most similar region."""
         if self.endpoint and url.startswith(self.endpoint):
-            return "endpoint"
+            return f"endpoint (from {self.endpoint_source})" if self.endpoint_source else "endpoint"
         if self.download_endpoint and urlsplit(url).netloc != urlsplit(self.api_root).netloc:
             return "download_endpoint"
         if not self.region or self.region not in urlsplit(url).netloc:
@@ -197,7 +201,9 @@ def _config(given: Mapping[str, tuple[Any, str]], protocol: ProtocolSpec) -> Con
         values[name] = _parsed(name, value, place, protocol)
     if values["anon"]:
         values |= {"secret_id": "", "secret_key": Secret(), "security_token": Secret()}
-    return Config(**values, protocol=protocol)
+    _, source = given.get("endpoint", ("", ""))
+    source = variables_of(protocol)["endpoint"] if source == _ENVIRONMENT else source
+    return Config(**values, protocol=protocol, endpoint_source=source)
 
 
 def _merged(
@@ -219,7 +225,7 @@ def _merged(
     for place, layer in (
         (f"profile {unnamed!r}", _given(_section_if_any(unnamed)) if unnamed and not (named or usual) else {}),
         (f"profile {usual!r}", _profile(usual, protocol)),
-        ("the environment", environment),
+        (_ENVIRONMENT, environment),
         (f"profile {named!r}", _profile(named, protocol)),
         ("fsspec's configuration", configured),
         ("", own),

@@ -129,7 +129,7 @@ class TestText:
 class TestTable:
     def test_every_option_has_its_field(self):
         stored = [option.name for option in OPTIONS if option.is_stored]
-        assert [field.name for field in dataclasses.fields(Config)] == [*stored, "protocol"]
+        assert [field.name for field in dataclasses.fields(Config)] == [*stored, "protocol", "endpoint_source"]
         secret = {option.name for option in OPTIONS if option.is_secret and option.is_stored}
         assert {field.name for field in dataclasses.fields(Config) if not field.repr} == secret
 

@@ -9,6 +9,10 @@ _ID_PREFIX = "AKID"
 """How the names of keys begin (cos.md#signature)."""
 
 
+_NO_BUCKET = ("no such bucket", "there is no such coffer")
+"""How the texts about a bucket or coffer that does not exist begin."""
+
+
 def add_hints(error: CosError, config: Config) -> None:
     """Add to the text of an error what helps to find its cause."""
     text = error.strerror or ""
@@ -17,7 +21,8 @@ def add_hints(error: CosError, config: Config) -> None:
         # what was wrong with the keys is the cause: people read the beginning
         error.strerror = f"{first}; another attempt, without keys (anon=True), failed as well: {text}"
         return
-    for hint in (_swapped_keys(error, config), _anonymous(error) if config.anon and not first else ""):
+    anonymous = _anonymous(error) if config.anon and not first else ""
+    for hint in (_swapped_keys(error, config), anonymous, _other_service(error, config)):
         if hint and text and hint not in text:
             error.strerror = text = f"{text}; {hint}"
 
@@ -32,3 +37,11 @@ def _swapped_keys(error: CosError, config: Config) -> str:
     if isinstance(error, CosPermissionError) and is_swapped:
         return f"secret_id and secret_key are probably swapped: only a secret_id begins with {_ID_PREFIX}"
     return ""
+
+
+def _other_service(error: CosError, config: Config) -> str:
+    """Name a service that the caller has not named, such as one that a variable is left over from."""
+    if not config.endpoint_source:
+        return ""
+    is_unknown = isinstance(error, CosPermissionError) or (error.strerror or "").startswith(_NO_BUCKET)
+    return f"at {config.endpoint}, from {config.endpoint_source}" if is_unknown else ""

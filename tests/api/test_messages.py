@@ -168,6 +168,56 @@ def test_no_bucket(service, path):
         assert "names no bucket" in told(lambda action=action: action(path))
 
 
+class TestLeftoverEndpoints:
+    """A variable or a profile leads to another service than the caller has in mind: messages name it and its source."""
+
+    @pytest.fixture(params=["cosv4", "cosv3", "cdcs"])
+    def protocol(self, request):
+        return request.param
+
+    @pytest.fixture
+    def running(self, protocol, service):
+        with CofferEmulator() as coffers:
+            yield coffers if protocol == "cdcs" else service
+
+    @pytest.fixture
+    def leftover(self, protocol, running, monkeypatch):
+        monkeypatch.setenv(f"{protocol.upper()}_ENDPOINT", running.endpoint)
+        return f"at {running.endpoint}, from {protocol.upper()}_ENDPOINT"
+
+    def filesystem(self, protocol, **options):
+        place = {"region": "ap-tianjin"} if protocol == "cdcs" else {"appid": "1251111111", "region": "sh"}
+        mine = {**place, "secret_id": "AKIDmine", "secret_key": "x", "max_retries": 0, **options}
+        return fsspec.filesystem(protocol, **mine)
+
+    def test_another_account(self, protocol, leftover):
+        fs = self.filesystem(protocol)
+        for action in (lambda: fs.ls("data"), lambda: fs.cat_file("data/x"), lambda: fs.pipe_file("data/x", b"1")):
+            assert leftover in told(action)
+
+    def test_a_bucket_that_the_service_does_not_have(self, protocol, running, leftover):
+        # a timeout that no other test has: with equal options it would share the client of theirs
+        given = {**running.storage_options, "endpoint": None, "max_retries": 0, "read_timeout": 59}
+        fs = fsspec.filesystem(protocol, **given)
+        known, unknown = ("examplecoffer-1250000000", "none-1250000000") if protocol == "cdcs" else ("data", "none")
+        assert leftover in told(lambda: fs.ls(unknown))
+        assert leftover not in told(lambda: fs.ls(f"{known}/none"))
+
+    def test_of_a_profile(self, service, monkeypatch, tmp_path):
+        (tmp_path / "profiles.ini").write_text(f"[old]\nendpoint = {service.endpoint}\n")
+        monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
+        fs = self.filesystem("cosv4", profile="old")
+        assert f"at {service.endpoint}, from profile 'old'" in told(lambda: fs.ls("data"))
+
+    def test_nobody_listens(self, protocol, monkeypatch, nowhere):
+        monkeypatch.setenv(f"{protocol.upper()}_ENDPOINT", f"http://{nowhere}")
+        text = told(lambda: self.filesystem(protocol).ls("data"))
+        assert f"check endpoint (from {protocol.upper()}_ENDPOINT) and network" in text
+
+    def test_endpoints_that_the_caller_gives_are_not_repeated(self, make):
+        assert "127.0.0.1" not in told(lambda: make(secret_key="wrong").ls("data"))
+
+
 def test_local_targets_are_named_not_their_part_files(make, tmp_path):
     fs = make()
     fs.pipe("data/source", b"1")
