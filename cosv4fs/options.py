@@ -128,12 +128,13 @@ OPTIONS = (
     Option("secret_key", KEY, "The key.", default="", has_variable=True, is_secret=True),
     Option(
         "region", REGION,
-        "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``; for coffers a name such "
-        "as ``ap-tianjin``. Not needed with `endpoint`, nor by COS v3, where it only fills in `download_endpoint`.",
+        "Region of the buckets: a short code such as ``gz``, or a name such as ``ap-guangzhou``; for coffers a name "
+        "such as ``ap-tianjin``. Not needed with `endpoint`, nor by COS v3, where it only fills in "
+        "`download_endpoint`.",
         default="", has_variable=True,
         meanings={
-            V4.name: "Region of the buckets: a short code such as ``gz``, or a name such as ``guangzhou``. Not needed "
-            "with `endpoint`.",
+            V4.name: "Region of the buckets: a short code such as ``gz``, or a name such as ``ap-guangzhou``. Not "
+            "needed with `endpoint`.",
             V3.name: "Region of the buckets, a short code such as ``gz``: it only fills in `download_endpoint`.",
             CDCS.name: "Region of the coffers, a name such as ``ap-tianjin``. Not needed with `endpoint`.",
         },

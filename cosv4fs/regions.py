@@ -30,32 +30,36 @@ _OTHER_NAMES = {
 }
 """Further names of the same regions."""
 
+_NAMES_ALONE = {name.partition("-")[2]: code for name, code in _REGIONS.items()}
+"""The same without their areas, such as ``guangzhou``."""
+
 _OF_NEWER_APIS = re.compile("(ap|na|sa|eu|me|af|cn)-.+")
 
 
 def short_code(region: str) -> str:
-    """Return the short code for a name of a region without its area, such as ``gz`` for ``guangzhou``; else itself.
+    """Return the short code of a region in lower case: ``gz`` for ``GZ``, ``guangzhou`` and ``ap-guangzhou``.
+
+    Short codes that are not documented are returned, too: there may be more of them.
 
     Raises
     ------
     ValueError
-        It is a name of newer APIs, and no short code.
+        It is a name of newer APIs that has no short code.
     """
-    code = (_REGIONS | _OTHER_NAMES).get(region.lower())
-    if code is not None:
-        raise ValueError(f"must be the short code {code!r} for {region!r}, because it becomes part of a host name")
-    if _OF_NEWER_APIS.fullmatch(region.lower()):
+    name = region.lower()
+    code = (_REGIONS | _OTHER_NAMES | _NAMES_ALONE).get(name, name)
+    if _OF_NEWER_APIS.fullmatch(code):
         codes = ", ".join(_REGIONS.values())
-        text = f"must be a short code such as {codes}, because it becomes part of a host name, not {region!r}"
-        raise ValueError(text)
-    return {name.partition("-")[2]: code for name, code in _REGIONS.items()}.get(region.lower(), region)
+        raise ValueError(f"must be a region that this API has, such as {codes}, or the name of one, not {region!r}")
+    return code
 
 
 def similar_region(region: str, protocol: ProtocolSpec) -> str | None:
-    """Return the region that an unknown one may stand for; None for a known one, or if none is similar."""
-    names = list(_REGIONS)
-    if CDCS.name != protocol.name:
-        names = [*_REGIONS.values(), *(name.partition("-")[2] for name in names)]
+    """Return the region that an unknown one may stand for; None for a known one, or if none is similar.
+
+    For buckets it is a short code, as `short_code` returns it.
+    """
+    names = list(_REGIONS) if protocol.name == CDCS.name else [*_REGIONS.values(), *_NAMES_ALONE]
     return None if region in names else next(iter(get_close_matches(region.lower(), names, 1, 0.5)), None)
 
 

@@ -20,7 +20,7 @@ from cosv4fs.regions import similar_region
 
 _QUESTIONS = {
     "appid": "appid (number of the account)",
-    "region": "region (short code, such as gz)",
+    "region": "region (such as gz or ap-guangzhou)",
     "secret_id": "secret_id",
     "secret_key": "secret_key (not shown)",
 }
@@ -122,12 +122,12 @@ def _checked(name: str, text: str, spec: ProtocolSpec) -> str:
     if not text:
         raise click.UsageError(f"{name} is empty")
     try:
-        option.parse(text, spec)
+        value = option.parse(text, spec)
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None
     if not text.isprintable():
         raise click.UsageError(f"{name} must not have control characters")
-    if name == "region" and (similar := similar_region(text, spec)):
+    if name == "region" and (similar := similar_region(value, spec)):
         raise click.UsageError(f"there is no region {text!r}: did you mean {similar}?")
     if name == "secret_key" and text.startswith("AKID"):
         raise click.UsageError(

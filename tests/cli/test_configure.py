@@ -110,7 +110,7 @@ def test_a_link_to_the_file_stays(run, account):
     ("changed", "said"),
     [
         ({"appid": "abc"}, "appid must be a number"),
-        ({"region": "ap-guangzhou"}, "must be the short code 'gz'"),
+        ({"region": "ap-nanjing"}, "must be a region that this API has"),
         ({"region": "gs"}, "there is no region 'gs': did you mean"),
         ({"secret_key": "AKIDabc"}, "the secret_key is the other one of the two"),
         ({"secret_id": ""}, "secret_id is empty"),
