@@ -349,7 +349,8 @@ class TestProxies:
         """With SOCKS it is unknown which of the two cannot be reached."""
         fault = urllib3.exceptions.NewConnectionError(urllib3.connection.HTTPConnection("far"), "refused")
         request = Request("GET", "http://far.example/x", "list", "data", dict)
-        text = connection_failure(fault, request, Proxy("socks5://proxy:1080", "the option proxies")).error.strerror
+        proxy = Proxy("socks5://proxy:1080", "the option proxies")
+        text = connection_failure(fault, request, proxy, handled=None).error.strerror
         assert text.startswith(
             "cannot connect to far.example through the proxy socks5://proxy:1080: check endpoint and network"
         )
