@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -196,6 +197,22 @@ class TestSubmit:
         results = []
         pool.map_unordered(lambda item: item * 2, range(9), results.append)
         assert results == [item * 2 for item in range(9)]
+
+    def test_a_thread_that_is_idle_again_at_once_is_known(self):
+        """It may have run the task before the thread that submits it goes on."""
+        threads = pool_threads.Threads(1, "test")
+
+        def run(queue, task):
+            queue.put(task)
+            task.wait()
+            patience = time.monotonic() + 30
+            while not threads.has_idle and time.monotonic() < patience:
+                time.sleep(0.001)
+
+        run(mock.Mock(put=threads.submit), Task(bool))
+        with mock.patch.object(threads, "_queue", mock.Mock(put=partial(run, threads._queue))):
+            threads.submit(Task(bool))
+        assert threads.has_idle
 
 
 class TestShare:

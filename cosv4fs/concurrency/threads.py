@@ -48,13 +48,15 @@ class Threads:
 
     def submit(self, task: Task) -> None:
         """Have a thread run a task."""
-        self._queue.put(task)
+        is_short = False
         try:
-            # one idle thread takes this task
+            # one idle thread will take this task; later, it may have done that, and be idle again
             self._idle.popitem()
         except KeyError:
-            if len(self.started) < self._most:
-                self._grow(task)
+            is_short = len(self.started) < self._most
+        self._queue.put(task)
+        if is_short:
+            self._grow(task)
 
     def try_submit(self, task: Task) -> bool:
         """Have a thread run a task, and return True; as `Pool` does, which may refuse."""
@@ -89,7 +91,7 @@ def _work(tasks: queue.SimpleQueue[Task | None], idle: dict[int, None], level: s
         except queue.Empty:
             idle[ident] = None
             task = tasks.get()
-            # `submit` removes this entry, unless it queued the task before the entry was made
+            # `submit` removes this entry, unless it looked before the entry was made
             idle.pop(ident, None)
         if task is None:
             # for the next thread
