@@ -92,6 +92,9 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
         ],
     },
     "macos": {
+        "no files without a name": [
+            "migrate/test_local_targets.py::test_a_killed_one_leaves_nothing_where_files_need_no_name",
+        ],
         "none of the functions that the test replaces": [
             "emulator/test_portability.py::test_a_system_without_locks",
             "emulator/test_portability.py::test_contents_reach_the_disk_on_macos",
