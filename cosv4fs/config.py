@@ -17,18 +17,23 @@ from __future__ import annotations
 
 import configparser
 import errno
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from cosv4fs.errors import MissingCredentialsError, refused_before
-from cosv4fs.options import OPTIONS, option_named, variables_of
+from cosv4fs.options import OPTIONS, option_named, options_of, variables_of
 from cosv4fs.protocols import V4, ProtocolSpec
 from cosv4fs.redaction import Secret, clears_frames
 from cosv4fs.regions import long_region, similar_region
+
+_log = logging.getLogger("cosv4fs")
 
 _SAME = {"endpoint_url": "endpoint", "cache_type": "default_cache_type"}
 """Options that are other names of options."""
@@ -155,6 +160,31 @@ def environment_of(protocol: ProtocolSpec) -> tuple[str | None, ...]:
     return tuple(os.environ.get(name) for name in names)
 
 
+def _check_environment(protocol: ProtocolSpec) -> None:
+    """Warn of variables that are probably meant for options of a protocol, but are ignored; once in a process."""
+    prefix = f"{protocol.name.upper()}_"
+    for name in os.environ:
+        if name.startswith(prefix):
+            _warn_if_ignored(name, protocol)
+
+
+@cache
+def _warn_if_ignored(name: str, protocol: ProtocolSpec) -> None:
+    own = {**variables_of(protocol), "profile": _profile_variable(protocol), "profiles": _PROFILE_FILE}
+    if name in own.values():
+        return
+    prefix = f"{protocol.name.upper()}_"
+    others = {option.name: f"FSSPEC_{prefix}{option.name.upper()}, or a profile" for option in options_of(protocol)}
+    refused = {option.name: option.refused[protocol.name] for option in OPTIONS if protocol.name in option.refused}
+    given = name.removeprefix(prefix).lower()
+    given = _SAME.get(given, given)
+    advice = {option: f"use {text}" for option, text in (others | own).items()} | refused
+    # further off, it may be a variable of the user's own
+    similar = [given] if given in advice else get_close_matches(given, advice, 1, 0.8)
+    if similar:
+        _log.warning("the environment variable %s is ignored: %s", name, advice[similar[0]])
+
+
 @clears_frames
 def resolve(
     options: Mapping[str, Any], configured: Mapping[str, Any] | None = None, protocol: ProtocolSpec = V4
@@ -183,6 +213,7 @@ def resolve(
     TypeError
         An option is unknown, or a value has the wrong type.
     """
+    _check_environment(protocol)
     config = _config(_merged(options, configured or {}, protocol), protocol)
     if _missing(config):
         config = _config(_merged(options, configured or {}, protocol, DEFAULT_PROFILE), protocol)

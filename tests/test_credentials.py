@@ -11,7 +11,7 @@ from cosv4fs.api.credentials import SignerBase
 from cosv4fs.config import resolve
 from cosv4fs.emulator import Emulator
 from cosv4fs.options import variables_of
-from cosv4fs.protocols import CDCS, V4
+from cosv4fs.protocols import CDCS, V3, V4
 
 VARIABLES = variables_of(V4)
 ACCOUNT = {"appid": "1250000000", "secret_id": "id", "secret_key": "key", "region": "gz"}
@@ -171,6 +171,34 @@ def test_variables_of_fsspec(monkeypatch):
     config = repr(fsspec.filesystem("cosv4").config)
     assert "appid='1250000000'" in config
     assert "key" not in config.replace("secret_key", "")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name", "advice"),
+    [
+        (V4, "COSV4_MAX_CONCURRENCY", "use FSSPEC_COSV4_MAX_CONCURRENCY, or a profile"),
+        (V4, "COSV4_ENDPOINT_URL", "use COSV4_ENDPOINT"),
+        (V4, "COSV4_SECRETKEY", "use COSV4_SECRET_KEY"),
+        (V4, "COSV4_APP_ID", "use COSV4_APPID"),
+        (V4, "COSV4_SECURITY_TOKEN", "the JSON API of COS has no temporary keys"),
+        (V3, "COSV3_PROFILES", "use COSV4_PROFILES"),
+        (V3, "COSV3_MAX_RETRY", "use FSSPEC_COSV3_MAX_RETRIES, or a profile"),
+        (CDCS, "CDCS_APPID", "coffers are named in full, as in name-1250000000"),
+    ],
+)
+def test_variables_that_are_ignored_are_warned_of_once(monkeypatch, caplog, protocol, name, advice):
+    monkeypatch.setenv(name, "12")
+    account = {name: value for name, value in ACCOUNT.items() if name in variables_of(protocol)}
+    for _ in range(2):
+        resolve(account, protocol=protocol)
+    assert caplog.messages == [f"the environment variable {name} is ignored: {advice}"]
+
+
+def test_variables_of_others_are_nobodys_business(monkeypatch, caplog):
+    for name in ("COSV4_TEST_BUCKET", "COSV4_HOME", "COSV4_PROFILES", "CDCS_APPID", "COSV4_REGION"):
+        monkeypatch.setenv(name, "gz")
+    resolve(ACCOUNT)
+    assert caplog.messages == []
 
 
 class Provider:
