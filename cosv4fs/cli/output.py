@@ -9,9 +9,8 @@ import re
 import shlex
 import sys
 from codecs import lookup
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from textwrap import indent
 from typing import Any
 from unicodedata import category
 
@@ -48,12 +47,6 @@ def print_line(text: str) -> None:
         click.echo(writable(printable(text) if sys.stdout.isatty() else text))
 
 
-def print_json(value: Any) -> None:
-    """Print a value as a JSON document; see `json_text`."""
-    with standard_output():
-        click.echo(json_text(value, indented=2))
-
-
 def print_message(text: str) -> None:
     """Print a line on standard error, above the progress bar if there is one."""
     if "tqdm" in sys.modules:
@@ -70,56 +63,96 @@ def print_error(text: str) -> None:
     print_message(line)
 
 
-@contextmanager
-def printing_json_array() -> Iterator[Callable[[Any], None]]:
-    """Print a JSON array, and yield the function that prints one row of it; it is complete when the block ends."""
-    count = 0
-
-    def add(row: Any) -> None:
-        nonlocal count
-        with standard_output():
-            text = ("," if count else "[") + "\n" + indent(json_text(row, indented=2), "  ")
-            # first: an interrupt comes while it is flushed
-            count += 1
-            click.echo(text, nl=False)
-
-    try:
-        yield add
-    finally:
-        with standard_output():
-            click.echo("\n]" if count else "[]")
-
-
-def print_json_tree(
-    rows: Iterable[tuple[int, dict[str, Any]]], row_of_error: Callable[[BaseException], dict[str, Any]]
-) -> None:
-    """Print rows as a nested JSON array, one row per line, as they come.
-
-    Each row comes with its level. The rows after one that has an empty list ``children`` are printed in that list, as
-    long as their level is deeper. An error that ends the rows becomes the last row of the outer array.
-    """
-    open_lists, is_first = 0, True
+def _print_text(text: str) -> None:
     with standard_output():
-        try:
-            click.echo("[", nl=False)
-            for level, row in rows:
-                closed = max(0, open_lists - level)
-                open_lists, is_first = open_lists - closed, is_first and not closed
-                text = json_text(row)
-                has_children = row.get("children") == []
-                text = text[: text.rindex("]")] if has_children else text
-                before = "]}" * closed + ("" if is_first else ",") + "\n" + "  " * (open_lists + 1)
-                open_lists, is_first = open_lists + has_children, has_children
-                click.echo(before + text, nl=False)
-        except (Exception, KeyboardInterrupt) as error:
-            if not is_about_output(error):
-                comma = "" if is_first and not open_lists else ","
-                click.echo("]}" * open_lists + f"{comma}\n  {json_text(row_of_error(error))}\n]")
-            raise
-        click.echo("]}" * open_lists + "\n]")
+        click.echo(text, nl=False)
 
 
-def json_text(value: Any, *, indented: int | None = None) -> str:
+class JsonWriter:
+    """Prints one JSON document member by member, each on a line of its own; lists and objects may be nested.
+
+    What is known changes before a text is printed: an interrupt comes while it is flushed, and the document can still
+    be completed.
+
+    Parameters
+    ----------
+    write : callable
+        Writes text to standard output.
+    """
+
+    def __init__(self, write: Callable[[str], None] = _print_text) -> None:
+        self._write = write
+        # what ends the lists and objects that are open
+        self._ends: list[str] = []
+        self._is_first = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the document was begun and is not complete."""
+        return bool(self._ends)
+
+    def add(self, value: Any, name: str | None = None) -> None:
+        """Print a member, in an object with its name."""
+        self._next(json_text(value), name)
+
+    def begin(self, opening: str, end: str, name: str | None = None) -> None:
+        """Print the opening of a list or object, whose members follow until `end` is printed; see `close`."""
+        self._next(opening, name, end)
+
+    def close(self, depth: int = 0) -> None:
+        """End what is open below a depth: 0 is the document, and 1 its members."""
+        while len(self._ends) > depth:
+            end, self._is_first, was_empty = self._ends.pop(), False, self._is_first
+            self._write(("" if was_empty else self._new_line()) + end + ("" if self._ends else "\n"))
+
+    def _next(self, text: str, name: str | None, end: str | None = None) -> None:
+        before = "" if self._is_first else ","
+        if self._ends:
+            before += self._new_line()
+        if name is not None:
+            before += f"{json_text(name)}: "
+        self._is_first = end is not None
+        if end is not None:
+            self._ends.append(end)
+        self._write(before + text)
+
+    def _new_line(self) -> str:
+        return "\n" + "  " * len(self._ends)
+
+
+def print_json(value: dict[str, Any] | list[Any]) -> None:
+    """Print a list or an object as a JSON document; at once, so that no interrupt leaves a part of it."""
+    parts: list[str] = []
+    writer = JsonWriter(parts.append)
+    if isinstance(value, dict):
+        writer.begin("{", "}")
+        for name, member in value.items():
+            writer.add(member, name)
+    else:
+        writer.begin("[", "]")
+        for member in value:
+            writer.add(member)
+    writer.close()
+    _print_text("".join(parts))
+
+
+@contextmanager
+def printing_json_list(row_of_error: Callable[[BaseException], dict[str, Any]]) -> Iterator[JsonWriter]:
+    """Print a JSON list, to whose writer the block adds the rows; an exception of the block becomes the last one."""
+    writer = JsonWriter()
+    try:
+        writer.begin("[", "]")
+        yield writer
+    except (Exception, KeyboardInterrupt) as error:
+        if not is_about_output(error):
+            writer.close(1)
+            writer.add(row_of_error(error))
+            writer.close()
+        raise
+    writer.close()
+
+
+def json_text(value: Any) -> str:
     r"""Return a value as JSON; control characters, and what is not in an encoding, are written as ``\uXXXX``.
 
     JSON is exchanged in UTF-8. With any other encoding of standard output, all characters beyond ASCII are escaped, so
@@ -131,7 +164,7 @@ def json_text(value: Any, *, indented: int | None = None) -> str:
         char = found[0]
         return char if is_utf8 and not _is_hidden(char) else json.dumps(char)[1:-1]
 
-    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, indent=indented, default=str))
+    return _NOT_ASCII.sub(escaped, json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _is_hidden(char: str) -> bool:

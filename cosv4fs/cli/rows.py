@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosv4fs.cli.failures import error_row
-from cosv4fs.cli.output import json_text
+from cosv4fs.cli.output import JsonWriter
 from cosv4fs.cli.process import is_output_broken, standard_output
 from cosv4fs.cli.session import Session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-_NOTHING = object()
 
 
 class RowPrinter:
@@ -44,14 +41,14 @@ class RowPrinter:
     def __init__(self, session: Session, lists: Sequence[str], *, needs_reader: bool) -> None:
         self._session, self._lists, self._needs_reader = session, list(lists), needs_reader
         self._open = ""
-        self._is_first = True
+        self._out = JsonWriter(self._write)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         # an error before the first row is the whole answer
-        if self._session.has_answered and error is not None and not is_output_broken(error):
+        if self._out.is_open and error is not None and not is_output_broken(error):
             self._end(error_row(error))
 
     def row(self, name: str, row: Callable[[], Any], line: str = "") -> None:
@@ -63,10 +60,7 @@ class RowPrinter:
             return
         if self._open != name:
             self._begin(name)
-        value, comma = row(), "" if self._is_first else ","
-        # what is known changes first, here and below: an interrupt comes while a text is flushed
-        self._is_first = False
-        self._write(f"{comma}\n    ", value)
+        self._out.add(row())
 
     def finish(self, values: dict[str, Any]) -> None:
         """End the JSON object with the lists that had no rows, and further values."""
@@ -75,33 +69,25 @@ class RowPrinter:
 
     def _begin(self, name: str) -> None:
         """Begin a list, after those before it."""
-        while self._lists:
-            each = self._lists.pop(0)
-            self._close()
-            before = ",\n  " if self._session.has_answered else "{\n  "
-            self._session.has_answered = self._is_first = True
-            self._open = each
-            self._write(before, each, ": [")
-            if each == name:
-                break
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = ""
-            self._write("]" if self._is_first else "\n  ]")
+        if not self._session.has_answered:
+            self._session.has_answered = True
+            self._out.begin("{", "}")
+        while self._lists and self._open != name:
+            self._out.close(1)
+            self._open = self._lists.pop(0)
+            self._out.begin("[", "]", self._open)
 
     def _end(self, values: dict[str, Any]) -> None:
         if self._lists:
             self._begin(self._lists[-1])
-        self._close()
+        self._out.close(1)
         for name, value in values.items():
-            self._write(",\n  ", name, ": ")
-            self._write("", value)
-        self._write("\n}\n")
+            self._out.add(value, name)
+        self._out.close()
 
-    def _write(self, before: str, value: Any = _NOTHING, after: str = "") -> None:
+    def _write(self, text: str) -> None:
         with self._watching(), standard_output():
-            click.echo(before + ("" if value is _NOTHING else json_text(value)) + after, nl=False)
+            click.echo(text, nl=False)
 
     @contextmanager
     def _watching(self) -> Iterator[None]:

@@ -16,15 +16,14 @@ from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
 from cosv4fs.cli.output import (
+    json_text,
     log,
     print_json,
-    print_json_tree,
     print_line,
     print_message,
     printable,
-    printing_json_array,
+    printing_json_list,
 )
-from cosv4fs.cli.process import is_about_output
 from cosv4fs.coffers import CofferFileSystem
 from cosv4fs.concurrency import Pool
 from cosv4fs.migrate.access import check_access
@@ -118,9 +117,9 @@ class Session:
         return fs, location.path
 
     def show(self, rows: Iterable[_A], line: Callable[[_A], str] | None, failures: FailureLog | None = None) -> None:
-        """Print rows as they come, one per line, if there is a `line` for them, or all as one JSON array.
+        """Print rows as they come, one per line, if there is a `line` for them, or all as one JSON list.
 
-        The last rows of the array are the failures; also an error that ends it after it has begun.
+        The last rows of the list are the failures; also an error that ends it after it has begun.
         """
         if not self.as_json:
             for row in rows:
@@ -130,21 +129,26 @@ class Session:
         found = iter(rows)
         first = list(islice(found, 1))
         self.has_answered = True
-        with printing_json_array() as add:
-            try:
-                for row in chain(first, found):
-                    add(row)
-                for failed in failures.rows if failures else ():
-                    add(failed)
-            except (Exception, KeyboardInterrupt) as error:
-                if not is_about_output(error):
-                    add(error_row(error))
-                raise
+        with printing_json_list(error_row) as out:
+            for row in chain(first, found):
+                out.add(row)
+            for failed in failures.rows if failures else ():
+                out.add(failed)
 
     def show_tree(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
-        """Print rows as a nested JSON array; see `print_json_tree`."""
+        """Print rows, each with its level, as a nested JSON list, as they come.
+
+        The rows after one that has an empty list ``children``, its last member, are printed in that list, as long as
+        their level is deeper. An error that ends the rows becomes the last row of the outer list.
+        """
         self.has_answered = True
-        print_json_tree(rows, error_row)
+        with printing_json_list(error_row) as out:
+            for level, row in rows:
+                out.close(level + 1)
+                if row.get("children") == []:
+                    out.begin(json_text(row).removesuffix("]}"), "]}")
+                else:
+                    out.add(row)
 
     def say(self, text: str) -> None:
         """Print a line; on a terminal, without control characters."""
@@ -167,8 +171,8 @@ class Session:
             text = "name the protocol of the path, as in -o s3.endpoint_url=URL"
             self.tell(f"cosv4fs: no path uses -o {', '.join(sorted(names))}: {text}")
 
-    def show_json(self, value: Any) -> None:
-        """Print a value as the JSON document of the command."""
+    def show_json(self, value: dict[str, Any] | list[Any]) -> None:
+        """Print an object or a list as the JSON document of the command."""
         self.has_answered = True
         print_json(value)
 
