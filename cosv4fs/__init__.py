@@ -7,8 +7,6 @@
 Libraries that open URLs through fsspec, such as pandas and dask, need no import of this package. The errors are in
 `cosv4fs.errors`, the clients of the APIs in `cosv4fs.api`, and local services for tests in `cosv4fs.emulator`.
 
-<!-- PYTEST_DONT_REWRITE: pytest would warn where this package is imported before it starts. -->
-
 Examples
 --------
 >>> import pandas as pd
@@ -16,7 +14,10 @@ Examples
 >>> fs = CosV4FileSystem()  # doctest: +SKIP
 >>> with fs.open("bucket/dir/x.txt", "w", encoding="utf-8") as file:  # doctest: +SKIP
 ...     file.write("hello")
+
+<!-- PYTEST_DONT_REWRITE -->
 """
+# pytest, which looks for these words in the docstring, would else warn where this package is imported before it starts
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         dict
             ``biz_attr`` (str). For files by v4 also ``metadata`` (dict of str), ``authority`` (``default``: that of
             the bucket) and, if they are set, ``content_type``, ``cache_control``, ``content_disposition``,
-            ``content_encoding`` and ``content_language``. The service does not report a content type that it was only
+            ``content_encoding`` and ``content_language``. The service does not report a content type that was only
             sent along with the content, such as one that was guessed from the name.
 
         Raises

@@ -181,7 +181,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         return self.namespace.is_directory(self._path(path, refresh))
 
     def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
-        """List a directory, or one file; notebooks show the list as a table.
+        """List a directory or a file, by its path or URL; notebooks show the list as a table.
 
         Parameters
         ----------
@@ -260,7 +260,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         refresh: bool = False,
         on_error: Any = "omit",
     ) -> Any:
-        """List all files under a path, several directories at once; costs one request per page of a directory.
+        """List all files under a path or URL, several directories at once; costs one request per page of a directory.
 
         Parameters
         ----------
@@ -480,8 +480,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Download files, several at once; see fsspec for the rules on targets.
 
-        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight, and
-        of each at most `max_concurrency` ranges. The `callback` counts files.
+        Existing files are replaced. With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size`
+        files are in flight, and of each at most `max_concurrency` ranges. The `callback` counts files.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
@@ -504,8 +504,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         mode : str
             ``overwrite``, or ``create`` to fail if the file exists, which the service checks atomically.
         **keywords
-            ``overwrite``, ``max_concurrency`` (see `WriteKeywords`), and the attributes that `open` takes, such as
-            ``metadata`` and ``content_type`` (guessed from the name unless given).
+            ``overwrite=False`` (the same as ``mode="create"``), ``max_concurrency`` (slices or parts in flight), and
+            the attributes that `open` takes, such as ``metadata`` and ``content_type`` (guessed unless given).
 
         Raises
         ------
@@ -555,7 +555,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         callback : Callback
             Gets the size, and the bytes of each slice that was sent.
         mode, **keywords
-            See `pipe_file`.
+            ``create`` fails if the file exists, as does ``overwrite=False``; for the others see `pipe_file`.
         resume : bool
             Continue an interrupted upload of the same file, also one by an earlier process, and keep an unfinished
             upload for a later call if the connection fails for good, or after Ctrl-C. Otherwise a failed upload is
@@ -582,8 +582,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Upload local files, several at once; see fsspec for the rules on targets.
 
-        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight; further
-        keywords are those of `put_file`. The `callback` counts files.
+        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight. Existing
+        files are replaced; ``mode="create"`` or ``overwrite=False`` makes them errors. `resume` continues interrupted
+        uploads of the same local files (see `put_file`). The `callback` counts files. Further keywords are attributes
+        of all files, such as ``content_type`` (see `open`), and `max_concurrency`: slices of each file in flight.
 
         Two files with one target and invalid targets are refused before anything is sent (EINVAL), and lists of
         different length (ValueError). Links to directories, pipes and devices in a directory are left out, which raises

@@ -78,7 +78,9 @@ class _Checking:
         self._failures = FailureLog(keeps_rows=False, sides=plan.sides)
         self._kinds, self._proofs, self._undated = Counter[Kind](), Counter[str](), 0
         self._printer = RowPrinter(session, ["differences"], needs_reader=True)
-        self._progress = Progress(session, "checking", "checked", lines=False)
+        self._progress = Progress(
+            session, "checking", "checked", lines=False, resume_hint=lambda: "repeat the command to start again"
+        )
 
     def run(self, comparison: Check, *, one_way: bool, size_only: bool) -> None:
         """Compare the files, and exit with a code that says whether they are equal."""

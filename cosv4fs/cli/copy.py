@@ -24,6 +24,9 @@ from cosv4fs.migrate.pairs import ListedCallback, Pair, Pairs
 from cosv4fs.migrate.plan import expand_pattern, plan_copies
 from cosv4fs.migrate.selection import Selection
 
+_AGAIN = "repeat the command to start again, or let cosv4fs sync copy what is missing"
+"""What to do after an interrupt: `cp` copies all files again, also those that it has copied."""
+
 
 @command(short_help="Copy files between any two filesystems.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
@@ -70,7 +73,7 @@ def cp(
         )
 
     with planning(session, plan_with) as plan:
-        _copy_planned(session, plan, Copier(session, plan, jobs, metadata), dry_run)
+        _copy_planned(session, plan, Copier(session, plan, jobs, metadata, fallback_hint=_AGAIN), dry_run)
         tell_if_none_selected(session, selection, plan.totals()[0])
 
 
@@ -116,7 +119,7 @@ def _copy_input(
         if not target.capabilities.replaces_files and target.fs.isfile(target.path):
             raise written_once(target)
     else:
-        with Progress(session) as progress:
+        with Progress(session, resume_hint=lambda: "repeat the command to start again") as progress:
             size = receive(standard_input(), target, ByteProgress(progress.moved), metadata.of(None, target))
     rows = [{"source": "-", "target": target.url, "size": size, "error": None}]
     if session.as_json:

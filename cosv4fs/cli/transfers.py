@@ -37,7 +37,7 @@ class Copier:
     """Copies the files of a plan, and knows what is told at the end.
 
     `transfer` copies one file, with the parameters of `copy_file`, or moves it. `resume_hint` says how to continue
-    after an interrupt, unless repeating the command or `uploads resume` does.
+    after an interrupt; without one, `uploads resume` does if an upload has begun, and else `fallback_hint` says it.
     """
 
     def __init__(
@@ -49,10 +49,11 @@ class Copier:
         *,
         transfer: Callable[..., None] = copy_file,
         resume_hint: str = "",
+        fallback_hint: str = "repeat the command to continue",
     ) -> None:
         self._session, self._plan, self._metadata = session, plan, metadata
         self._jobs = 1 if plan.target.is_open_archive else jobs
-        self._transfer, self._resume_hint = transfer, resume_hint
+        self._transfer, self._resume_hint, self._fallback_hint = transfer, resume_hint, fallback_hint
         action, self._past = ("copying", "copied") if transfer is copy_file else ("moving", "moved")
         self._progress = Progress(session, action, self._past, resume_hint=self._how_to_resume)
         self._own = ThreadInstances()
@@ -113,7 +114,7 @@ class Copier:
         fs = own_filesystem(self._plan.target.fs)
         if fs is not None and any(self._plan.has_target(row["name"]) for row in fs.interrupted_uploads()):
             return f"to resume, repeat the command or run cosv4fs uploads resume {fs.protocol}://"
-        return "repeat the command to continue"
+        return self._fallback_hint
 
 
 def predict_copies(pairs: Iterable[Pair], failures: FailureLog, record: Record) -> None:

@@ -276,5 +276,6 @@ class TestEnds:
         assert done.code == 130
         *_, told, last = done.err.splitlines()
         assert told.startswith("copied 2 of 3 files, ")
-        assert told.endswith(" of 6 B before the interrupt; repeat the command to continue")
+        hint = "repeat the command to start again, or let cosv4fs sync copy what is missing"
+        assert told.endswith(f" of 6 B before the interrupt; {hint}")
         assert last == "cosv4fs cp: interrupted"
