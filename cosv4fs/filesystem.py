@@ -56,6 +56,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     _no_update: ClassVar[str] = "the service can only store whole objects: read it and write it again with the new data"
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
+        opening.refuse_keywords(arguments["unknown"])
         options = {option.name: arguments.get(option.name) for option in OPTIONS} | arguments["unknown"]
         config = resolve(options, conf.get(self.protocol, {}), self.service.protocol)
         super().__init__(asynchronous=arguments["asynchronous"], loop=arguments["loop"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
@@ -203,6 +203,22 @@ def open(
     block_size = whole_or_none("block_size", block_size, 1)
     binary = partial(AbstractFileSystem.open, self, cache_options=cache_options)
     return _opened(binary, self._path(path), mode, block_size, compression, given | others)
+
+
+def refuse_keywords(options: Iterable[str]) -> None:
+    """Refuse keywords of `open` among options: `fsspec.open` gives the filesystem all that it does not know.
+
+    Raises
+    ------
+    TypeError
+        One of the names is a keyword of `open`, and no option.
+    """
+    for name in options:
+        if name in (*_NAMED, "block_size", "cache_options", "compression"):
+            raise TypeError(
+                f"{name} is a keyword of the filesystem's own open, and no option: call "
+                f"fs, path = fsspec.url_to_fs(url) with the options, and then fs.open(path, mode, {name}=...)"
+            )
 
 
 def open_binary(

@@ -77,6 +77,18 @@ def test_invalid_options(emulator, wrong):
     assert "password@" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("size", 3), ("block_size", 8), ("content_type", "text/csv")])
+@pytest.mark.protocol(*EVERY)
+def test_keywords_of_open_are_no_options(emulator, protocol, name, value):
+    url = f"{protocol}://{PATH}"
+    with pytest.raises(TypeError, match=rf"^{name} is a keyword of .*fs\.open\(path, mode, {name}=...\)$"):
+        fsspec.open(url, "wb", **{name: value}, **emulator.storage_options)
+    fs, path = fsspec.url_to_fs(url, **emulator.storage_options)
+    with fs.open(path, "wb", **{name: value}) as file:
+        file.write(b"abc")
+    assert fs.cat_file(path) == b"abc"
+
+
 def test_little_things(fs, emulator):
     assert fs.cat_ranges([], [], [], max_gap=5) == []
     fs.pipe_file(PATH, b"0123456789")
