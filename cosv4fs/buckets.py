@@ -18,6 +18,7 @@ from cosv4fs.files import copy_through
 from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.namespace import BucketNamespace
 from cosv4fs.options import lists_options
+from cosv4fs.paths import StrPath
 from cosv4fs.protocols import V3, V4
 from cosv4fs.rearranging import Rearranging
 from cosv4fs.runtime import Service
@@ -41,7 +42,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     # -- directories -----------------------------------------------------------------------------------------------
 
     @shows_keywords(Attributes)
-    def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
+    def touch(self, path: StrPath, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty file, or empty an existing one; for `attributes` see `pipe_file`.
 
         Raises
@@ -59,7 +60,9 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
                 raise
             raise NotImplementedError("the service cannot set the time of an existing file") from error
 
-    def mkdir(self, path: str, create_parents: bool = True, mode: int | None = None, exist_ok: bool = False) -> None:
+    def mkdir(
+        self, path: StrPath, create_parents: bool = True, mode: int | None = None, exist_ok: bool = False
+    ) -> None:
         """Create a directory, with `create_parents` also missing parents; with `exist_ok` it may exist.
 
         `mode` is ignored: the service has no such permissions.
@@ -79,7 +82,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         if not (exist_ok and self.isdir(path)):
             self._rearranging.make_directory(path, exist_ok=exist_ok)
 
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+    def makedirs(self, path: StrPath, exist_ok: bool = False) -> None:
         r"""Create a directory and its parents.
 
         With `exist_ok`, a bucket costs no request: if it does not exist, the first write fails. Nor is a directory
@@ -94,7 +97,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         self._rearranging.make_directory(self._path(path), exist_ok=exist_ok)
 
-    def rmdir(self, path: str) -> None:
+    def rmdir(self, path: StrPath) -> None:
         """Remove an empty directory.
 
         Raises
@@ -110,7 +113,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
 
     # -- removing, copying and moving ------------------------------------------------------------------------------
 
-    def rm_file(self, path: str) -> None:
+    def rm_file(self, path: StrPath) -> None:
         """Remove one file.
 
         An unfinished upload is not a file (see `abort_upload`); with a cold cache it takes one more request to tell.
@@ -157,7 +160,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         else:
             rearranging.remove_files(found)
 
-    def cp_file(self, path1: str, path2: str) -> None:
+    def cp_file(self, path1: StrPath, path2: StrPath) -> None:
         """Copy one file with its attributes, replacing the target; within a bucket the server copies if the API can.
 
         Otherwise the file is read and written again: a permission other than ``private`` is then not carried, and the
@@ -218,7 +221,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
     def _attributes(self) -> StoredAttributes:
         return StoredAttributes(self.client, self.pool, self.namespace)
 
-    def attributes(self, path: str) -> Attributes:
+    def attributes(self, path: StrPath) -> Attributes:
         """Return what the service stores beside the content of a file or directory; the service is always asked.
 
         Writing methods take the same names: ``fs.pipe_file(path, data, **fs.attributes(other))``.
@@ -238,7 +241,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         return self._attributes.read(self._path(path))
 
-    def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
+    def metadata(self, path: StrPath, refresh: bool = False) -> dict[str, str]:
         """Return the user metadata of a file by name, as s3fs does. V3 and directories have none.
 
         The service is always asked; `refresh` also invalidates what is cached for the path (see `info`).
@@ -250,7 +253,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         return dict(self.attributes(self._path(path, refresh)).get("metadata", {}))
 
-    def getxattr(self, path: str, attr_name: str) -> Any:
+    def getxattr(self, path: StrPath, attr_name: str) -> Any:
         """Return one attribute of a file; None if it is not set.
 
         Parameters
@@ -265,7 +268,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         return attribute_in(self.attributes(path), attr_name)
 
-    def setxattrs(self, path: str, **attributes: Any) -> None:
+    def setxattrs(self, path: StrPath, **attributes: Any) -> None:
         """Change attributes of a file; those that are not named are left as they are.
 
         Parameters
@@ -291,11 +294,11 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         changes = parsed_changes(attributes, self.client.protocol.name)
         self._attributes.change(self._path(path), changes)
 
-    def setxattr(self, path: str, **attributes: Any) -> None:
+    def setxattr(self, path: StrPath, **attributes: Any) -> None:
         """Do the same as `setxattrs`, by the name that s3fs has for it; gcsfs and adlfs have the other."""
         self.setxattrs(path, **attributes)
 
-    def chmod(self, path: str, acl: str, recursive: bool = False) -> None:
+    def chmod(self, path: StrPath, acl: str, recursive: bool = False) -> None:
         """Set who may read a file; only the owner of the bucket can write it in any case.
 
         Parameters
@@ -321,7 +324,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         parsed_changes({"authority": authority}, self.client.protocol.name)
         self._attributes.set_authority(self._path(path), authority, recursive=recursive)
 
-    def sign(self, path: str, expiration: int = 100, **headers: Unpack[Attributes]) -> str:
+    def sign(self, path: StrPath, expiration: int = 100, **headers: Unpack[Attributes]) -> str:
         """Return a URL that reads one file without credentials.
 
         The service also accepts the signature for files whose paths begin with this one. The URL cannot be used to
@@ -348,7 +351,9 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         refuse_in_url(headers, self.client.protocol.name)
         return self.client.download_url(*paths.file_key(self._path(path)), expiration)
 
-    def url(self, path: str, expiration: int = 100, expires: int | None = None, **headers: Unpack[Attributes]) -> str:
+    def url(
+        self, path: StrPath, expiration: int = 100, expires: int | None = None, **headers: Unpack[Attributes]
+    ) -> str:
         """Return the same as `sign`, with the names of s3fs: `expires` overrides `expiration`."""
         return self.sign(path, expiration if expires is None else expires, **headers)
 

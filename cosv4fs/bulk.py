@@ -21,6 +21,7 @@ from cosv4fs.errors import make_error
 from cosv4fs.expansion import invalidate_listings, plain
 from cosv4fs.localfiles import replacing
 from cosv4fs.pairing import may_nest
+from cosv4fs.paths import StrPath
 from cosv4fs.progress import FileSize, each_pair
 
 _T = TypeVar("_T")
@@ -46,7 +47,7 @@ def read_all(
 def read_ranges(
     pool: Pool,
     read: Callable[[str, int | None, int | None], bytes],
-    names: Sequence[str],
+    names: Sequence[StrPath],
     starts: Any,
     ends: Any,
     max_gap: int | None,

@@ -18,6 +18,7 @@ from cosv4fs.filesystem import ObjectFileSystem
 from cosv4fs.info import CofferInfo
 from cosv4fs.namespace import CofferNamespace
 from cosv4fs.options import lists_options
+from cosv4fs.paths import StrPath
 from cosv4fs.protocols import CDCS
 from cosv4fs.runtime import Service
 from cosv4fs.transfer.coffers import WRITE_ONCE, CofferUpload
@@ -88,7 +89,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         super().__init__(locals())
 
     @shows_keywords(Attributes)
-    def touch(self, path: str, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
+    def touch(self, path: StrPath, truncate: bool = True, **attributes: Unpack[Attributes]) -> None:
         """Create an empty object, if the service accepts empty objects (cdcs.md#put-object).
 
         `truncate` is ignored: an object that exists is never changed. For `attributes` see `pipe_file`.
@@ -104,7 +105,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         self.namespace.check_free(path, create=True)
         self.pipe_file(path, b"", **attributes)
 
-    def cp_file(self, path1: str, path2: str) -> None:
+    def cp_file(self, path1: StrPath, path2: StrPath) -> None:
         """Copy one object and its content type by reading and writing it: the service has no copies.
 
         Directories need no copy.
@@ -148,12 +149,12 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         if not (recursive and are_empty):
             self._impossible("to remove", path)
 
-    def rm_file(self, path: str) -> NoReturn:
+    def rm_file(self, path: StrPath) -> NoReturn:
         """Raise: the object does not exist, or cannot be removed; see `rm`."""
         self.info(path, refresh=True)
         self._impossible("to remove", path)
 
-    def rmdir(self, path: str) -> NoReturn:
+    def rmdir(self, path: StrPath) -> NoReturn:
         """Raise: a directory exists as long as an object in it; `delete_coffer` deletes an empty coffer.
 
         Raises
@@ -181,15 +182,15 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         )
         self._impossible("to move", path1)
 
-    def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
+    def sign(self, path: StrPath, expiration: int = 100, **kwargs: Any) -> NoReturn:
         """Raise: signatures are documented in headers only (cdcs.md#signature)."""
         raise NotImplementedError(f"there are no signed URLs for {path!r}: coffers take signatures in headers only")
 
-    def url(self, path: str, expiration: int = 100, **kwargs: Any) -> NoReturn:
+    def url(self, path: StrPath, expiration: int = 100, **kwargs: Any) -> NoReturn:
         """Raise, as `sign` does."""
         self.sign(path, expiration, **kwargs)
 
-    def attributes(self, path: str) -> Attributes:
+    def attributes(self, path: StrPath) -> Attributes:
         """Return the content type of an object, the only attribute in a coffer (cdcs.md#immutability).
 
         Returns
@@ -211,29 +212,29 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             found = None
         return {"content_type": found} if found else {}
 
-    def metadata(self, path: str, refresh: bool = False) -> dict[str, str]:
+    def metadata(self, path: StrPath, refresh: bool = False) -> dict[str, str]:
         """Return an empty dict for what exists: coffers have no user metadata (`refresh`: see `info`)."""
         return dict(self.attributes(self._path(path, refresh)).get("metadata", {}))
 
-    def getxattr(self, path: str, attr_name: str) -> Any:
+    def getxattr(self, path: StrPath, attr_name: str) -> Any:
         """Return the content type of an object if `attr_name` is ``content_type``, and None for anything else."""
         return attribute_in(self.attributes(path), attr_name)
 
-    def setxattrs(self, path: str, **attributes: Any) -> NoReturn:
+    def setxattrs(self, path: StrPath, **attributes: Any) -> NoReturn:
         """Raise: objects cannot be changed; their content type is set when they are written."""
         self._impossible("to change the attributes of", path)
 
-    def setxattr(self, path: str, **attributes: Any) -> NoReturn:
+    def setxattr(self, path: StrPath, **attributes: Any) -> NoReturn:
         """Raise, as `setxattrs` does."""
         self.setxattrs(path, **attributes)
 
-    def chmod(self, path: str, acl: str, recursive: bool = False) -> NoReturn:
+    def chmod(self, path: StrPath, acl: str, recursive: bool = False) -> NoReturn:
         """Raise: only coffers have permissions (`set_policy`)."""
         raise NotImplementedError(f"only coffers have permissions (set_policy), not the objects in them: {path}")
 
     def mkdir(
         self,
-        path: str,
+        path: StrPath,
         create_parents: bool = True,
         mode: int | None = None,
         locations: Sequence[str] | None = None,
@@ -266,7 +267,7 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
             raise ValueError(f"only coffers have locations and encryption, not directories in them: {path}")
         self.makedirs(path)
 
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+    def makedirs(self, path: StrPath, exist_ok: bool = False) -> None:
         """Create a coffer; a directory in a coffer needs no creation. With `exist_ok` no request is sent.
 
         Raises
@@ -350,11 +351,11 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         finally:
             self.namespace.cache.invalidate()
 
-    def lifecycle(self, path: str) -> int | None:
+    def lifecycle(self, path: StrPath) -> int | None:
         """Return the days after which objects of a coffer expire; None if they never do."""
         return self.client.get_lifecycle(self._coffer(path))
 
-    def set_lifecycle(self, path: str, days: int) -> None:
+    def set_lifecycle(self, path: StrPath, days: int) -> None:
         """Let the objects of a coffer expire `days` (1 to 3650) after their upload.
 
         Expiration is the only way to remove objects. It applies to all objects of the coffer, and can be changed, but
@@ -362,26 +363,26 @@ class CofferFileSystem(ObjectFileSystem[CofferClient, CofferNamespace]):
         """
         self.client.put_lifecycle(self._coffer(path), days)
 
-    def policy(self, path: str) -> dict[str, Any] | None:
+    def policy(self, path: StrPath) -> dict[str, Any] | None:
         """Return the access policy of a coffer, in the vendor's policy language; None if it has none."""
         return self.client.get_policy(self._coffer(path))
 
-    def set_policy(self, path: str, policy: Mapping[str, Any]) -> None:
+    def set_policy(self, path: StrPath, policy: Mapping[str, Any]) -> None:
         """Replace the access policy of a coffer; `policy` is written in the vendor's policy language, as a dict."""
         self.client.put_policy(self._coffer(path), policy)
 
-    def delete_policy(self, path: str) -> None:
+    def delete_policy(self, path: StrPath) -> None:
         """Remove the access policy of a coffer, if it has one."""
         self.client.delete_policy(self._coffer(path))
 
-    def invalid_keys(self, path: str) -> list[str]:
+    def invalid_keys(self, path: StrPath) -> list[str]:
         """Return the keys under a directory that are not valid paths, such as ``coffer/a//b``.
 
         Only this method shows them: they are left out of all listings. Costs one request per page of keys.
         """
         return self.namespace.invalid_keys(self._path(path))
 
-    def _coffer(self, path: str) -> str:
+    def _coffer(self, path: StrPath) -> str:
         coffer, rest = paths.split(self._path(path))
         if not coffer or rest:
             raise ValueError(f"name a coffer in full, as in examplecoffer-1250000000, not {path!r}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.callbacks import Callback
 from fsspec.utils import isfilelike
@@ -36,6 +36,9 @@ from cosv4fs.transfer.sources import FileSource, MemorySource
 from cosv4fs.transfer.target import Target, naming
 from cosv4fs.transfer.upload import Uploader
 from cosv4fs.transfer.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _T = TypeVar("_T")
 
@@ -189,7 +192,7 @@ class Files:
         uploader = self._uploader.share(at_once("max_concurrency", rest.pop("max_concurrency", None)))
         return uploader, mode, self.checked(rest)
 
-    def write(self, path: str, value: bytes, mode: str, keywords: WriteKeywords) -> None:
+    def write(self, path: str, value: Buffer, mode: str, keywords: WriteKeywords) -> None:
         """Write bytes to a file atomically; see `pipe_file` of the filesystem."""
         check_content(path, value)
         uploader, mode, attributes = self._split_keywords(mode, keywords)

@@ -16,7 +16,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.config import conf
 from fsspec.spec import AbstractFileSystem
 
-from cosv4fs import bulk, expansion, opening, pairing, paths, transactions
+from cosv4fs import bulk, expansion, opening, pairing, transactions
 from cosv4fs.arguments import CatKeywords, GetKeywords, at_once, check_keywords, path_text, shows_keywords, whole
 from cosv4fs.attributes import Attributes, WriteKeywords
 from cosv4fs.concurrency import Pool, cancellation
@@ -26,12 +26,13 @@ from cosv4fs.identity import FilesystemType, description, restore, token
 from cosv4fs.info import Info, InterruptedUpload, UploadInfo
 from cosv4fs.namespace import error_handler, fingerprint_of, time_of
 from cosv4fs.options import OPTIONS
+from cosv4fs.paths import StrPath, check_protocol
 from cosv4fs.progress import FileProgress, TreeProgress, with_progress
 from cosv4fs.protocols import Capabilities
 from cosv4fs.runtime import C_co, N_co, Runtime, Service, runtime_for
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Buffer, Unpack
 
 
 class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=FilesystemType):  # type: ignore[misc]
@@ -102,7 +103,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         if isinstance(path, list):
             return [cls._strip_protocol(item) for item in path]
         stripped: str = super()._strip_protocol(path_text(path))
-        paths.check_protocol(stripped, cls.protocol)
+        check_protocol(stripped, cls.protocol)
         return stripped.strip("/")
 
     @property
@@ -133,7 +134,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return description(self, secrets=include_password)
 
-    def _path(self, path: str | os.PathLike[str], refresh: bool = False) -> str:
+    def _path(self, path: StrPath, refresh: bool = False) -> str:
         """Return one path without its protocol; with `refresh`, invalidate what is cached for it."""
         stripped: str = self._strip_protocol(path_text(path))
         if refresh:
@@ -142,7 +143,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     # -- listing ---------------------------------------------------------------------------------------------------
 
-    def info(self, path: str, refresh: bool = False) -> Info:
+    def info(self, path: StrPath, refresh: bool = False) -> Info:
         """Return the metadata of a file or directory.
 
         Parameters
@@ -165,19 +166,19 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.namespace.info(self._path(path, refresh))
 
-    def exists(self, path: str, refresh: bool = False) -> bool:
+    def exists(self, path: StrPath, refresh: bool = False) -> bool:
         """Return whether a file or directory exists; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.exists(self._path(path, refresh))
 
-    def lexists(self, path: str, refresh: bool = False) -> bool:
+    def lexists(self, path: StrPath, refresh: bool = False) -> bool:
         """Return the same as `exists`: there are no links."""
         return self.exists(path, refresh=refresh)
 
-    def isfile(self, path: str, refresh: bool = False) -> bool:
+    def isfile(self, path: StrPath, refresh: bool = False) -> bool:
         """Return whether the path is a file; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_file(self._path(path, refresh))
 
-    def isdir(self, path: str, refresh: bool = False) -> bool:
+    def isdir(self, path: StrPath, refresh: bool = False) -> bool:
         """Return whether the path is a directory; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_directory(self._path(path, refresh))
 
@@ -201,7 +202,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         infos = self.namespace.ls(self._path(path, refresh))
         return Listing(infos if detail else (info["name"] for info in infos))
 
-    def scandir(self, path: str, recursive: bool = False) -> Iterator[Info]:
+    def scandir(self, path: StrPath, recursive: bool = False) -> Iterator[Info]:
         """Yield the infos of a directory's entries, however many, as its pages arrive; see `os.scandir`.
 
         Nothing is read from the cache, or stored there. The order is that of the service.
@@ -319,11 +320,11 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         sizes = {name: int(info["size"]) for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
-    def size(self, path: str, refresh: bool = False) -> int:
+    def size(self, path: StrPath, refresh: bool = False) -> int:
         """Return the size of a file in bytes, 0 for a directory (`refresh`: see `info`)."""
         return int(self.info(path, refresh=refresh)["size"])
 
-    def sizes(self, paths: Sequence[str], refresh: bool = False) -> list[int]:
+    def sizes(self, paths: Sequence[StrPath], refresh: bool = False) -> list[int]:
         """Return the sizes of several files in bytes, requested in parallel (`refresh`: see `info`)."""
         return self.pool.map(partial(self.size, refresh=refresh), paths)
 
@@ -342,23 +343,23 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return expansion.expand(self, path, recursive, maxdepth, assume_literal=assume_literal, refresh=refresh)
 
-    def created(self, path: str, refresh: bool = False) -> datetime:
+    def created(self, path: StrPath, refresh: bool = False) -> datetime:
         """Return when a file was created, in UTC (`refresh`: see `info`)."""
         return time_of(self.info(path, refresh=refresh), "created")
 
-    def modified(self, path: str, refresh: bool = False) -> datetime:
+    def modified(self, path: StrPath, refresh: bool = False) -> datetime:
         """Return when a file was last modified, in UTC (`refresh`: see `info`)."""
         return time_of(self.info(path, refresh=refresh), "mtime")
 
-    def ukey(self, path: str, refresh: bool = False) -> str:
+    def ukey(self, path: StrPath, refresh: bool = False) -> str:
         """Return a hash of a path and its type, size, time and checksum, as cached unless `refresh` (see `info`)."""
         return fingerprint_of(self.info(path, refresh=refresh))
 
-    def checksum(self, path: str, refresh: bool = False) -> int:
+    def checksum(self, path: StrPath, refresh: bool = False) -> int:
         """Return the hash that `ukey` returns as a number (`refresh`: see `info`)."""
         return int(self.ukey(path, refresh=refresh)[:16], 16)
 
-    def invalidate_cache(self, path: str | None = None) -> None:
+    def invalidate_cache(self, path: StrPath | None = None) -> None:
         """Invalidate the cache for a path and everything under it, or for all paths."""
         # fsspec's own only repeats this at the end of a transaction, which invalidates what it publishes anyway
         self.namespace.cache.invalidate(self._path(path or "") or None)
@@ -366,7 +367,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, max_concurrency: int | None = None
+        self, path: StrPath, start: int | None = None, end: int | None = None, max_concurrency: int | None = None
     ) -> bytes:
         """Return the content of a file, or a part of it; large ones are read in parallel ranges.
 
@@ -404,7 +405,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def cat_ranges(
         self,
-        paths: Sequence[str],
+        paths: Sequence[StrPath],
         starts: int | Sequence[int | None] | None,
         ends: int | Sequence[int | None] | None,
         max_gap: int | None = None,
@@ -428,19 +429,18 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         pool = self.pool.share(at_once("batch_size", batch_size))
         return bulk.read_ranges(pool, self.cat_file, paths, starts, ends, max_gap, on_error)
 
-    def head(self, path: str, size: int = 1024) -> bytes:
+    def head(self, path: StrPath, size: int = 1024) -> bytes:
         """Return the first `size` bytes of a file, in one request; all if negative."""
-        size = whole("size", size)
-        return self.cat_file(path, 0, None if size < 0 else size)
+        return self.cat_file(path, 0, None if whole("size", size) < 0 else size)
 
-    def tail(self, path: str, size: int = 1024) -> bytes:
+    def tail(self, path: StrPath, size: int = 1024) -> bytes:
         """Return the last `size` bytes of a file, in one request; none if negative."""
         return self.cat_file(path, -size) if (size := whole("size", size)) > 0 else b""
 
     @with_progress(FileProgress.of_one)
     def get_file(
         self,
-        rpath: str,
+        rpath: StrPath,
         lpath: Any = None,
         callback: Callback = DEFAULT_CALLBACK,
         outfile: Any = None,
@@ -495,7 +495,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     # -- writing ---------------------------------------------------------------------------------------------------
 
     @shows_keywords(WriteKeywords)
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **keywords: Unpack[WriteKeywords]) -> None:
+    def pipe_file(
+        self, path: StrPath, value: Buffer, mode: str = "overwrite", **keywords: Unpack[WriteKeywords]
+    ) -> None:
         """Write a file with its attributes, atomically. Nothing remains of the attributes of a file that is replaced.
 
         Parameters
@@ -521,7 +523,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     def pipe(
         self,
         path: Any,
-        value: bytes | None = None,
+        value: Buffer | None = None,
         batch_size: int | None = None,
         mode: str = "overwrite",
         **keywords: Unpack[WriteKeywords],
@@ -532,16 +534,15 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         same (EINVAL). Further keywords are those of `pipe_file`.
         """
         self.runtime.files.check_keywords(mode, keywords)
-        contents = pairing.plan_pipe(self, path, value)
         pool = self.pool.share(at_once("batch_size", batch_size))
-        pool.map(lambda item: self.pipe_file(*item, mode, **keywords), contents)
+        pool.map(lambda item: self.pipe_file(*item, mode, **keywords), pairing.plan_pipe(self, path, value))
 
     @with_progress(FileProgress.of_one)
     @shows_keywords(WriteKeywords)
     def put_file(
         self,
         lpath: Any,
-        rpath: str,
+        rpath: StrPath,
         callback: Callback = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         resume: bool = True,
@@ -595,8 +596,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         self.runtime.files.check_keywords(mode, keywords)
         pool = self.pool.share(at_once("batch_size", batch_size))
         pairs, left = pairing.plan_put(self, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
-        one = partial(self.put_file, mode=mode, resume=resume, **keywords)
-        bulk.put_each(pool, pairs, left, callback, one)
+        bulk.put_each(pool, pairs, left, callback, partial(self.put_file, mode=mode, resume=resume, **keywords))
 
     open: ClassVar[opening.Opens] = opening.open  # type: ignore[assignment]  # a function, bound as a method
     _open = opening.open_binary
@@ -628,10 +628,9 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         OSError
             EINVAL, before anything is copied: one copy would replace the source or target of another.
         """
-        on_error = on_error or ("ignore" if recursive else "raise")
         pool = self.pool.share(at_once("batch_size", batch_size))
         pairs = pairing.plan_copy(self, path1, path2, recursive=recursive, maxdepth=maxdepth)
-        bulk.copy_each(self, pool, pairs, on_error, recursive=recursive)
+        bulk.copy_each(self, pool, pairs, on_error or ("ignore" if recursive else "raise"), recursive=recursive)
 
     # -- transactions ----------------------------------------------------------------------------------------------
 
@@ -642,7 +641,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     # -- unfinished uploads ----------------------------------------------------------------------------------------
 
-    def uploads(self, path: str) -> list[UploadInfo]:
+    def uploads(self, path: StrPath) -> list[UploadInfo]:
         """Return the unfinished uploads of one file, or under a directory.
 
         Returns
@@ -654,7 +653,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.namespace.uploads(self._path(path))
 
-    def abort_upload(self, path: str) -> None:
+    def abort_upload(self, path: StrPath) -> None:
         """Remove the unfinished uploads of one file; a complete object is never removed.
 
         Raises
@@ -664,7 +663,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         self.namespace.abort_upload(self._path(path))
 
-    def clean_uploads(self, path: str, older_than: float = 86400.0) -> list[UploadInfo]:
+    def clean_uploads(self, path: StrPath, older_than: float = 86400.0) -> list[UploadInfo]:
         """Remove stale uploads under a directory, and return them as `uploads` does.
 
         Parameters
@@ -675,7 +674,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """
         return self.namespace.clean_uploads(self._path(path), older_than)
 
-    def interrupted_uploads(self, path: str = "") -> list[InterruptedUpload]:
+    def interrupted_uploads(self, path: StrPath = "") -> list[InterruptedUpload]:
         """Return the interrupted uploads of local files by earlier processes that `put_file` would continue.
 
         Parameters

@@ -16,6 +16,7 @@ from cosv4fs.arguments import is_method, whole_or_none
 from cosv4fs.attributes import ATTRIBUTES, Attributes, refuse_for_reading
 from cosv4fs.kinds import cache_type as known_cache_type
 from cosv4fs.layered import layered
+from cosv4fs.paths import StrPath
 from cosv4fs.reader import CosReader
 from cosv4fs.transfer.writer import ObjectWriter
 from cosv4fs.writer import CosWriter
@@ -37,7 +38,7 @@ class Opens(Protocol):
     @overload
     def __call__(
         self,
-        path: str,
+        path: StrPath,
         mode: Literal["rb"] = "rb",
         block_size: int | str | None = None,
         cache_options: dict[str, Any] | None = None,
@@ -49,19 +50,20 @@ class Opens(Protocol):
     @overload
     def __call__(
         self,
-        path: str,
+        path: StrPath,
         mode: Literal["wb", "xb", "ab"],
         block_size: int | str | None = None,
         cache_options: dict[str, Any] | None = None,
         compression: None = None,
         *,
         size: int | None = None,
+        autocommit: bool = True,
         **attributes: Unpack[Attributes],
     ) -> CosWriter: ...
     @overload
     def __call__(
         self,
-        path: str,
+        path: StrPath,
         mode: Literal["r", "rt", "w", "wt", "x", "xt", "a", "at"],
         block_size: int | str | None = None,
         cache_options: dict[str, Any] | None = None,
@@ -77,7 +79,7 @@ class Opens(Protocol):
     @overload
     def __call__(
         self,
-        path: str,
+        path: StrPath,
         mode: str = "rb",
         block_size: int | str | None = None,
         cache_options: dict[str, Any] | None = None,
@@ -88,6 +90,7 @@ class Opens(Protocol):
         newline: str | None = None,
         size: int | None = None,
         cache_type: str | None = None,
+        autocommit: bool = True,
         # by name, although `Attributes` has them: editors complete no keywords of an `Unpack`
         content_type: str | None = None,
         cache_control: str | None = None,
@@ -103,7 +106,7 @@ class Opens(Protocol):
 @is_method
 def open(
     self: Any,
-    path: str,
+    path: StrPath,
     mode: str = "rb",
     block_size: int | str | None = None,
     cache_options: dict[str, Any] | None = None,

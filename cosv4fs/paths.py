@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from cosv4fs.errors import make_error
+
+StrPath: TypeAlias = str | os.PathLike[str]
+"""A path or URL as the filesystems take it: text, or an object of `pathlib`."""
 
 _FORBIDDEN_IN_DIRECTORIES = frozenset('?*:|\\<>"')
 """Characters that no directory can be created with (cos.md#paths). The names of files, and of the directories above

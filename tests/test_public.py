@@ -25,6 +25,7 @@ OF_OPEN = {"mode", "block_size", "cache_type", "size", "compression", "encoding"
 PROGRAM = """
 import io
 import json
+from pathlib import PurePosixPath
 from typing import Any
 from zipfile import ZipFile
 
@@ -62,6 +63,15 @@ with fs.open(path, "rb") as file:
     json.load(file)
     ZipFile(file)
 
+posix = PurePosixPath(path)
+assert_type(fs.open(posix), CosReader)
+assert_type(fs.cat_file(posix), bytes)
+fs.pipe_file(posix, bytearray(b"x"))
+fs.pipe(path, memoryview(b"x"))
+fs.touch(posix)
+assert_type(fs.sizes([posix]), list[int])
+fs.open(path, "wb", autocommit=False).commit()
+
 assert_type(fs.info(path), Info)
 assert_type(fs.info(path)["size"], int)
 assert_type(fs.exists(path), bool)
@@ -80,6 +90,7 @@ except CosError as error:
     assert_type(error.code, int | str | None)
 
 fs.pipe_file(path, b"", content_typ="text/plain")  # wrong
+fs.pipe_file(path, "text")  # wrong
 fs.put("here", "data", overwrit=True)  # wrong
 fs.open(path, "rb", content_type="text/plain")  # fits the signature for modes that are not known
 fs.open(path, "rb", blocksize=5)  # wrong

@@ -19,7 +19,7 @@ from cosv4fs.errors import make_error
 from cosv4fs.options import MIB
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Buffer, Self
 
 _TICK = 20_000_000
 """Nanoseconds after which a change has another time than the one before: kernels count the time in 1 to 10 ms."""
@@ -60,7 +60,7 @@ class Source(ABC):
 class MemorySource(Source):
     """Bytes in memory, which must not change; what it lends are views, nothing is copied."""
 
-    def __init__(self, content: bytes | bytearray | memoryview) -> None:
+    def __init__(self, content: Buffer) -> None:
         self._view = memoryview(content).cast("B")
         self.size = len(self._view)
 
