@@ -76,12 +76,12 @@ def test_emulator_says_how_it_is_used_and_runs_until_it_is_told_to_stop(tmp_path
     command = [*PYTHON, "emulator", "--root", str(tmp_path), "--coffer", "vault-1250000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            lines = [process.stdout.readline() for _ in range(6)]
+            lines = [process.stdout.readline() for _ in range(8)]
             assert lines[0].startswith("listening on http://127.0.0.1:")
-            for setting in (*lines[3].split()[1:], *lines[5].split()[1:]):
-                name, _, value = setting.partition("=")
-                monkeypatch.setenv(name, value)
-                monkeypatch.setenv(name.replace("COSV4", "COSV3"), value)
+            for command in lines[3::2]:
+                for setting in command.split()[1:]:
+                    name, _, value = setting.partition("=")
+                    monkeypatch.setenv(name, value)
             for path in ("cosv4://data/a", "cosv3://data/b", "cdcs://vault-1250000000/a"):
                 with fsspec.open(path, "wb") as file:
                     file.write(b"x")

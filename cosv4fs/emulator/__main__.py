@@ -70,8 +70,10 @@ def _run(emulator: Emulator, coffers: CofferEmulator | None, stop: SimpleQueue[i
         print(f"listening on {emulator.endpoint}", flush=True)
         if coffers is not None:
             print(f"coffers on {coffers.endpoint}", flush=True)
-        print("in another shell, for cosv4:// (and as COSV3_... for cosv3://):", flush=True)
+        print("in another shell, for cosv4://:", flush=True)
         _print_settings("COSV4", emulator.storage_options)
+        print("and for cosv3://:", flush=True)
+        _print_settings("COSV3", emulator.storage_options)
         if coffers is not None:
             print("and for cdcs://:", flush=True)
             _print_settings("CDCS", coffers.storage_options)

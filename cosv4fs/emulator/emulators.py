@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
@@ -28,7 +29,7 @@ from cosv4fs.emulator.service import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Acco
 from cosv4fs.emulator.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from typing_extensions import Self, Unpack
 
@@ -62,6 +63,8 @@ class _LocalService(abc.ABC):
 
     _schema: ClassVar[str]
     _operations: ClassVar[Collection[str]]
+    _contents: str
+    """The buckets or coffers, for the repr; the last thing that a constructor sets."""
 
     def __init__(
         self,
@@ -100,8 +103,10 @@ class _LocalService(abc.ABC):
         self._cleanup = weakref.finalize(self, _remove, self.root, os.getpid()) if root is None else None
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_contents"):
+            return f"<{type(self).__name__} that could not be made>"
         state = self.endpoint if self._server is not None else "stopped"
-        return f"<{type(self).__name__} {state} root={str(self.root)!r}>"
+        return f"<{type(self).__name__} {state} root={str(self.root)!r} {self._contents}>"
 
     def __enter__(self) -> Self:
         self.start()
@@ -266,6 +271,23 @@ class _LocalService(abc.ABC):
             return False
 
 
+def _check_options(kind: type, given: Mapping[str, object]) -> None:
+    """Refuse what is no option of a service, by the names that its users know."""
+    for name in given:
+        if name not in Options.__annotations__:
+            known = [known for known in inspect.signature(kind.__init__).parameters if known != "self"]  # type: ignore[misc]
+            similar = get_close_matches(name, known, 1)
+            hint = f"did you mean {similar[0]}?" if similar else f"it takes {', '.join(known)}"
+            raise TypeError(f"{kind.__name__} takes no option {name}: {hint}")
+
+
+def _names(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of buckets or coffers; a text alone would be one for each of its letters."""
+    if isinstance(given, str):
+        raise TypeError(f"{option} must be a list of names, such as [{given!r}], not a text")
+    return tuple(given)
+
+
 def _shows_options(constructor: _F) -> _F:
     """Decorate a constructor with ``**options``: its signature has them by name, for `help` and notebooks."""
     *own, _ = inspect.signature(constructor).parameters.values()
@@ -341,15 +363,15 @@ class Emulator(_LocalService):
         dialect: Dialect | None = None,
         **options: Unpack[Options],
     ) -> None:
+        _check_options(Emulator, options)
+        private, public = _names("buckets", buckets), _names("public_buckets", public_buckets)
         super().__init__(root, region=region, **options)
         self.dialect = _dialect(Dialect, dialect)
-        self._buckets = dict.fromkeys(buckets, False) | dict.fromkeys(public_buckets, True)
+        self._buckets = dict.fromkeys(private, False) | dict.fromkeys(public, True)
         for bucket in self._buckets:
             if not bucket or not bucket.isascii() or not bucket.replace("-", "").isalnum():
                 raise EmulatorError(f"a bucket's name is made of letters, digits and hyphens, not {bucket!r}")
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]} buckets={sorted(self._buckets)}>"
+        self._contents = f"buckets={sorted(self._buckets)}"
 
     @property
     def storage_options(self) -> dict[str, Any]:
@@ -403,9 +425,10 @@ class CofferEmulator(_LocalService):
         dialect: CofferDialect | None = None,
         **options: Unpack[Options],
     ) -> None:
+        _check_options(CofferEmulator, options)
+        self._coffers = _names("coffers", coffers)
         super().__init__(root, region=region, token=token, **options)
         self.dialect = _dialect(CofferDialect, dialect)
-        self._coffers = tuple(coffers)
         try:
             for name in self._coffers:
                 check_coffer_name(name, self.dialect, self.appid)
@@ -413,9 +436,7 @@ class CofferEmulator(_LocalService):
             raise EmulatorError(f"{name!r} names no coffer of the account {self.appid}: {error.message}") from None
         if len(self._coffers) > MOST_COFFERS:
             raise EmulatorError(f"an account has at most {MOST_COFFERS} coffers, not {len(self._coffers)}")
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]} coffers={sorted(self._coffers)}>"
+        self._contents = f"coffers={sorted(self._coffers)}"
 
     @property
     def storage_options(self) -> dict[str, Any]:

@@ -6,9 +6,12 @@ indirect parameter:
 >>> @pytest.mark.parametrize("cosv4_emulator", [{"region": "sh"}], indirect=True)  # doctest: +SKIP
 ... def test_something(cosv4_storage_options): ...
 
+For code that has its credentials from the environment, ``cosv4_environment`` sets the variables.
+
 A fault that never happened is a warning: the test has not tried what it was to try.
 
-Coffers come in the same way: ``coffer_emulator``, ``coffer_emulator_options`` and ``coffer_storage_options``.
+Coffers come in the same way: ``coffer_emulator``, ``coffer_emulator_options``, ``coffer_storage_options`` and
+``coffer_environment``.
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "coffer_emulator",
     "coffer_emulator_options",
+    "coffer_environment",
     "coffer_storage_options",
     "cosv4_emulator",
     "cosv4_emulator_options",
+    "cosv4_environment",
     "cosv4_storage_options",
 ]
 
@@ -57,6 +62,14 @@ def cosv4_storage_options(cosv4_emulator: Emulator) -> dict[str, Any]:
 
 
 @pytest.fixture
+def cosv4_environment(cosv4_storage_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables of ``cosv4://`` and ``cosv3://`` for the test's emulator, and return them."""
+    return _set_variables("COSV4", cosv4_storage_options, monkeypatch) | _set_variables(
+        "COSV3", cosv4_storage_options, monkeypatch
+    )
+
+
+@pytest.fixture
 def coffer_emulator_options() -> dict[str, Any]:
     """Options for the coffers of a test: override it to change them."""
     return {}
@@ -78,6 +91,22 @@ def coffer_emulator(
 def coffer_storage_options(coffer_emulator: CofferEmulator) -> dict[str, Any]:
     """Return the options of a client of the test's coffers."""
     return coffer_emulator.storage_options
+
+
+@pytest.fixture
+def coffer_environment(coffer_storage_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables of ``cdcs://`` for the test's coffers, and return them."""
+    return _set_variables("CDCS", coffer_storage_options, monkeypatch)
+
+
+def _set_variables(prefix: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables of a protocol; a profile or a token of the environment would not belong to them."""
+    for name in ("PROFILE", "SECURITY_TOKEN"):
+        monkeypatch.delenv(f"{prefix}_{name}", raising=False)
+    variables = {f"{prefix}_{name.upper()}": str(value) for name, value in options.items()}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
 
 
 def _warn_of_unused_faults(emulator: Emulator | CofferEmulator) -> None:

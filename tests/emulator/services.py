@@ -134,7 +134,7 @@ class Standalone:
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **variables}
         )
-        count = {("buckets", None): 3, ("coffers", None): 6, ("coffers", "windows"): 12}[kind, system]
+        count = {("buckets", None): 5, ("coffers", None): 8, ("coffers", "windows"): 17}[kind, system]
         impatience = threading.Timer(60, self.process.kill)
         impatience.start()
         self.lines = [self.process.stdout.readline().strip() for _ in range(count)]

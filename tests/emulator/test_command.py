@@ -77,6 +77,7 @@ def test_coffers(tmp_path):
     buckets, coffers = server.endpoints
     assert server.lines[3::2] == [
         f"export COSV4_APPID=1250000000 COSV4_REGION=gz COSV4_ENDPOINT={buckets}",
+        f"export COSV3_APPID=1250000000 COSV3_REGION=gz COSV3_ENDPOINT={buckets}",
         f"export CDCS_REGION=ap-tianjin CDCS_ENDPOINT={coffers}",
     ]
     assert (tmp_path / "coffers" / "emulator.sqlite").exists()
@@ -92,9 +93,10 @@ def test_a_client_can_use_what_is_printed(tmp_path):
         f"export COSV4_APPID=1250000000 COSV4_SECRET_ID={DEFAULT_SECRET_ID} COSV4_SECRET_KEY={DEFAULT_SECRET_KEY} "
         f"COSV4_REGION=gz COSV4_ENDPOINT={server.endpoint}"
     )
-    account = dict(pair.split("=", 1) for pair in server.lines[2].split()[1:])
-    options = {name.removeprefix("COSV4_").lower(): value for name, value in account.items()}
-    assert fsspec.filesystem("cosv4", **options).ls("b") == []
+    for prefix, line in (("COSV4", server.lines[2]), ("COSV3", server.lines[4])):
+        account = dict(pair.split("=", 1) for pair in line.split()[1:])
+        options = {name.removeprefix(f"{prefix}_").lower(): value for name, value in account.items()}
+        assert fsspec.filesystem(prefix.lower(), **options).ls("b") == []
     server.end()
 
 
@@ -223,6 +225,23 @@ def test_a_service_refuses_what_is_no_dialect_of_its_own(kind, dialect, expected
         kind(dialect=dialect)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Emulator(coffers=["a-1250000000"]), "Emulator takes no option coffers: it takes root, buckets, "),
+        (lambda: Emulator(token="x"), "Emulator takes no option token"),
+        (lambda: Emulator(bukets=["a"]), "did you mean buckets"),
+        (lambda: CofferEmulator(secret="x"), "did you mean secret_"),
+        (lambda: Emulator(buckets="data"), r"buckets must be a list of names, such as \['data'\], not a text"),
+        (lambda: Emulator(public_buckets="data"), "public_buckets must be a list of names"),
+        (lambda: CofferEmulator(coffers="data-1250000000"), "coffers must be a list of names"),
+    ],
+)
+def test_a_service_refuses_what_is_no_option_of_it(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
 PLUGIN_TESTS = """
 import pytest
 
@@ -241,6 +260,21 @@ class TestOverride:
 
     def test_it(self, {prefix}_emulator):
         assert {mine!r} in repr({prefix}_emulator)
+
+def test_environment({prefix}_emulator, {prefix}_environment):
+    import fsspec
+
+    for protocol in {protocols!r}:
+        path = f"{{protocol}}://{name}/{{protocol}}"
+        with fsspec.open(path, "wb") as file:
+            file.write(b"content")
+        with fsspec.open(path) as file:
+            assert file.read() == b"content"
+    assert {prefix}_emulator.endpoint in {prefix}_environment.values()
+
+@pytest.mark.parametrize("{prefix}_emulator", [{{{mistyped!r}: ["mine"]}}], indirect=True)
+def test_mistyped({prefix}_emulator):
+    pass
 """
 
 
@@ -250,13 +284,20 @@ def run_with_plugin(pytester):
     return pytester.runpytest_subprocess(*plugins, "-p", "no:cacheprovider", "-p", "no:zarr")
 
 
-def test_plugin(pytester):
-    coffers = {"name": "examplecoffer-1250000000", "option": "coffers", "mine": "mine-1250000000"}
+def test_plugin(pytester, monkeypatch):
+    monkeypatch.setenv("CDCS_SECURITY_TOKEN", "of another account")
+    monkeypatch.setenv("COSV4_PROFILE", "another")
+    buckets = {"name": "test-bucket", "option": "buckets", "mine": "mine", "mistyped": "bucket"}
+    coffers = {"name": "examplecoffer-1250000000", "option": "coffers", "mine": "mine-1250000000", "mistyped": "coffer"}
     pytester.makepyfile(
-        test_buckets=PLUGIN_TESTS.format(prefix="cosv4", name="test-bucket", option="buckets", mine="mine"),
-        test_coffers=PLUGIN_TESTS.format(prefix="coffer", **coffers),
+        test_buckets=PLUGIN_TESTS.format(prefix="cosv4", protocols=("cosv4", "cosv3"), **buckets),
+        test_coffers=PLUGIN_TESTS.format(prefix="coffer", protocols=("cdcs",), **coffers),
     )
-    run_with_plugin(pytester).assert_outcomes(passed=6)
+    result = run_with_plugin(pytester)
+    result.assert_outcomes(passed=8, errors=2)
+    result.stdout.fnmatch_lines(["*TypeError: Emulator takes no option bucket: did you mean buckets?"])
+    result.stdout.fnmatch_lines(["*TypeError: CofferEmulator takes no option coffer: did you mean coffers?"])
+    assert "raised in repr" not in result.stdout.str()
 
 
 TESTS_WITH_FAULTS = """

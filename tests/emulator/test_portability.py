@@ -217,8 +217,9 @@ def test_the_command_prints_what_shells_of_windows_understand(tmp_path):
         "cmd:",
         " & ".join(f'set "COSV4_{name}={value}"' for name, value in account.items()),
     ]
-    assert server.lines[9] == f"$env:CDCS_REGION='ap-tianjin'; $env:CDCS_ENDPOINT='{coffers}'"
-    assert server.lines[11] == f'set "CDCS_REGION=ap-tianjin" & set "CDCS_ENDPOINT={coffers}"'
+    assert [line.replace("COSV3", "COSV4") for line in server.lines[8:12]] == server.lines[3:7]
+    assert server.lines[14] == f"$env:CDCS_REGION='ap-tianjin'; $env:CDCS_ENDPOINT='{coffers}'"
+    assert server.lines[16] == f'set "CDCS_REGION=ap-tianjin" & set "CDCS_ENDPOINT={coffers}"'
     assert server.service("coffers").put("f").ok
     assert server.end(signal.SIGINT) == (0, "", "")
 
