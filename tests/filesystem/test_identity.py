@@ -47,20 +47,20 @@ def test_missing_credentials_are_named_with_the_ways_to_set_them(missing):
     assert SECRET not in str(caught.value)
 
 
-def test_options_come_before_the_environment_before_the_configuration(emulator, monkeypatch):
+def test_options_come_before_the_configuration_before_the_environment(emulator, monkeypatch):
     options = emulator.storage_options
-    monkeypatch.setitem(conf, "cosv4", {"appid": 1, "secret_id": "configured", "secret_key": "c", "region": "sh"})
-    assert CosV4FileSystem(endpoint="http://127.0.0.1:1").config.secret_id == "configured"
     for name in ("appid", "secret_id", "secret_key", "endpoint"):
         monkeypatch.setenv(f"COSV4_{name.upper()}", str(options[name]))
+    monkeypatch.setitem(conf, "cosv4", {"region": "sh"})
     fs = fsspec.filesystem("cosv4")
     assert (fs.config.appid, fs.config.secret_id, fs.config.region) == (options["appid"], options["secret_id"], "sh")
     fs.pipe_file(f"{BUCKET}/x", b"from the environment")
     with fsspec.open(f"cosv4://{BUCKET}/x") as file:
         assert file.read() == b"from the environment"
-    assert CosV4FileSystem(secret_id="given").config.secret_id == "given"
-    monkeypatch.setenv("COSV4_ENDPOINT", "http://127.0.0.1:2")
+    monkeypatch.setitem(conf, "cosv4", {"region": "sh", "endpoint": "http://127.0.0.1:2", "secret_id": "configured"})
     assert fsspec.filesystem("cosv4").config.endpoint == "http://127.0.0.1:2"
+    assert fsspec.filesystem("cosv4").config.secret_id == "configured"
+    assert CosV4FileSystem(secret_id="given").config.secret_id == "given"
 
 
 def test_text_in_the_configuration_of_fsspec_is_parsed(monkeypatch):
