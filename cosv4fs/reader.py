@@ -354,7 +354,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     def _read_on(self, wanted: int) -> bytes:
         """Read behind the end of the buffer, up to `wanted` bytes, or all if negative."""
         if 0 <= wanted < self._small:
-            return self._buffer.read(wanted) if self._advance() else b""
+            self._advance()
+            return self._buffer.read(wanted)
         start = self._buffer.stop
         data = self._fetch(start, None if wanted < 0 else start + wanted)
         self._set_buffer(_ReadBuffer(start + len(data)))
