@@ -272,7 +272,7 @@ def _predict(pairs: Pairs) -> None:
         elif pairs.target.has_directories:
             pairs.add_at_target([Entry(root.place, is_directory=True)])
         if holds_files(top, info):
-            # what else the target has may be much more
+            # what else the target has may be much more; coffers list keys by their prefix only
             for found in scan(top, enters=partial(_is_shared, pairs, root.prefix)):
                 pairs.add_at_target(replace(entry, path=root.prefix + entry.path) for entry in found)
     if not pairs.target.capabilities.replaces_files:

@@ -60,8 +60,8 @@ def scan(
     depth : int, optional
         Levels to list. The directories of the last level are entries on every filesystem.
     enters : callable, optional
-        Returns whether a directory is listed, given its path; all others are entries on every filesystem. Called in
-        several threads.
+        Returns whether a directory is listed, given its path, where a tree is not listed at once. The others are
+        entries on every filesystem. Called in several threads.
     refuses_vanished : bool
         Whether a directory that was removed meanwhile is an entry with a refusal. What is missing because a disk was
         removed, too, must not look as if it had been deleted.
@@ -99,7 +99,7 @@ class _Scan:
     ) -> None:
         self._tree, self._selection, self._depth = tree, selection, depth
         self._enters, self._refuses_vanished = enters, refuses_vanished
-        self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None and enters is None)
+        self._list, self._is_flat = _lister_of(tree, selection, is_whole=depth is None)
         names = (selection.names or frozenset()) if selection.names_must_exist else frozenset()
         self._required = {name for name in names if depth is None or name.count("/") < depth}
         self._found: set[str] = set()
