@@ -27,7 +27,7 @@ class CatKeywords(GetKeywords, total=False):
     end: int | None
 
 
-def shows_keywords(keywords: type) -> Callable[[_F], _F]:
+def shows_keywords(keywords: type, *, others: bool = False, default: Any = None) -> Callable[[_F], _F]:
     """Decorate a method whose last parameter is ``**name: Unpack[keywords]``: its signature has every keyword.
 
     Type checkers know what `Unpack` means, but neither `help` nor the completion of notebooks does.
@@ -36,15 +36,20 @@ def shows_keywords(keywords: type) -> Callable[[_F], _F]:
     ----------
     keywords : type
         The `TypedDict`.
+    others : bool
+        Whether the method takes keywords of any other name, too, and the signature keeps the last parameter.
+    default : object
+        The default of the keywords, as the signature shows it.
     """
 
     def decorate(method: _F) -> _F:
-        *named, _ = inspect.signature(method).parameters.values()
+        *named, last = inspect.signature(method).parameters.values()
         kinds = {name: str(getattr(kind, "__forward_arg__", kind)) for name, kind in keywords.__annotations__.items()}
         shown = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_or_none(kind))
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_or_none(kind))
             for name, kind in kinds.items()
         ]
+        shown += [last] if others else []
         method.__signature__ = inspect.signature(method).replace(parameters=[*named, *shown])  # type: ignore[attr-defined]
         return method
 

@@ -10,6 +10,7 @@ import mimetypes
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypedDict, cast
 
@@ -119,6 +120,9 @@ _OTHERS = ("mode", "overwrite", "resume", "callback", "max_concurrency", "batch_
 _FOR_READING = ("block_size", "cache_type", "cache_options", "size", "compression", "encoding", "errors", "newline")
 """The keywords of `open` for reading."""
 
+_SO_SIMILAR = 0.85
+"""How similar to an attribute a name has to be to count as mistyped: less than ``author`` is to ``authority``."""
+
 _ELSEWHERE = {
     V3.name: (
         "; fs.client.update(bucket, key, custom_headers=, authority=) sends headers and the permission of a file, but "
@@ -212,8 +216,9 @@ def parsed_changes(given: Mapping[str, Any], protocol: str) -> Changes:
 def _changed_metadata(mapping: Any, keywords: Mapping[str, Any]) -> dict[str, str | None]:
     """Return changes of user metadata, from a mapping and from keywords; None removes."""
     for name in keywords:
-        if ours := _known_as(name):
-            raise TypeError(f"unexpected keyword {name!r}: use {ours}; metadata= takes user metadata of any name")
+        hint = f"use {ours};" if (ours := _known_as(name)) else _mistyped(name)
+        if hint:
+            raise TypeError(f"unexpected keyword {name!r}: {hint} metadata= takes user metadata of any name")
     mapping = {} if mapping is None else mapping
     _check_mapping(mapping)
     metadata = {**mapping, **keywords}
@@ -375,6 +380,13 @@ def _known_as(name: str) -> str | None:
     """Return the attribute that a name stands for: its own, or one of s3fs or HTTP in any spelling."""
     others = {**_FOREIGN, **{own: own for own in ATTRIBUTES}}
     return {_plain(other): known for other, known in others.items()}.get(_plain(name))
+
+
+def _mistyped(name: str) -> str:
+    """Return a question for a name that is probably a mistyped attribute, else nothing."""
+    known = {_plain(own): own for own in ATTRIBUTES}
+    similar = get_close_matches(_plain(name), known, 1, _SO_SIMILAR)
+    return f"did you mean {known[similar[0]]}?" if similar else ""
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:

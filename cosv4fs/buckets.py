@@ -268,15 +268,16 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         """
         return attribute_in(self.attributes(path), attr_name)
 
+    @shows_keywords(Attributes, others=True, default=...)
     def setxattrs(self, path: StrPath, **attributes: Any) -> None:
         """Change attributes of a file; those that are not named are left as they are.
 
         Parameters
         ----------
         **attributes : str or None
-            Attributes by the keywords of methods that write; any other name is that of user metadata, which
-            ``metadata={"my-name": "text"}`` changes as well. None removes: ``biz_attr`` becomes empty, and
-            ``authority`` that of the bucket. A directory has only ``biz_attr``.
+            Attributes by the keywords of methods that write; any other name is that of user metadata, unless it looks
+            like a mistyped one (TypeError). ``metadata={"my-name": "text"}`` takes every name. None removes:
+            ``biz_attr`` becomes empty, and ``authority`` that of the bucket. A directory has only ``biz_attr``.
 
         Raises
         ------
@@ -294,6 +295,7 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         changes = parsed_changes(attributes, self.client.protocol.name)
         self._attributes.change(self._path(path), changes)
 
+    @shows_keywords(Attributes, others=True, default=...)
     def setxattr(self, path: StrPath, **attributes: Any) -> None:
         """Do the same as `setxattrs`, by the name that s3fs has for it; gcsfs and adlfs have the other."""
         self.setxattrs(path, **attributes)

@@ -1,6 +1,7 @@
 """Attributes: what services store beside the content, from every way of writing to every way of reading."""
 
 import errno
+import inspect
 import os
 import string
 from urllib.parse import urlsplit
@@ -455,6 +456,33 @@ def test_other_names_of_attributes_are_no_user_metadata(fs, emulator, name, own)
     with pytest.raises(TypeError, match=f"unexpected keyword '{name}': use {own}; metadata="):
         fs.setxattrs(PATH, **{name: "x"})
     assert emulator.requests == []
+
+
+@pytest.mark.protocol("cosv4", "cosv3")
+@pytest.mark.parametrize(
+    ("name", "own"), [("cache_contrl", "cache_control"), ("biz-atr", "biz_attr"), ("Metdata", "metadata")]
+)
+def test_names_that_look_like_attributes_are_no_user_metadata(fs, emulator, name, own):
+    for change in (fs.setxattrs, fs.setxattr):
+        with pytest.raises(
+            TypeError, match=rf"'{name}': did you mean {own}\? metadata= takes user metadata of any name"
+        ):
+            change(PATH, **{name: "x"})
+    assert emulator.requests == []
+
+
+def test_names_of_any_kind_can_be_user_metadata(fs):
+    fs.pipe_file(PATH, b"x")
+    fs.setxattrs(PATH, author="me", content_id="1", metadata={"cache_contrl": "x"})
+    assert fs.metadata(PATH) == {"author": "me", "content_id": "1", "cache_contrl": "x"}
+
+
+@pytest.mark.parametrize("name", ["setxattrs", "setxattr"])
+def test_the_signature_shows_what_can_be_changed(fs, name):
+    parameters = inspect.signature(getattr(fs, name)).parameters
+    assert {"path", "attributes", *ATTRIBUTES} == set(parameters)
+    # None would remove
+    assert all(parameters[name].default is ... for name in ATTRIBUTES)
 
 
 @pytest.mark.protocol(*EVERY)
