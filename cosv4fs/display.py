@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from html import escape
 from typing import Any
 
@@ -21,17 +21,20 @@ class Listing(list[Any]):
     """The list that `ls` returns; notebooks display it as a table."""
 
     def _repr_html_(self) -> str:
-        rows = [_row(item) for item in self[:_MAX_ROWS]]
-        more = [(f"… and {len(self) - _MAX_ROWS} more", "", "")] if len(self) > _MAX_ROWS else []
-        return _table(("name", "size", "changed"), [*rows, *more])
+        # one zone for all rows, whatever the time of the year
+        zone = datetime.now().astimezone().tzinfo
+        headings = ("name", "size", f"changed ({zone})") if any(isinstance(item, dict) for item in self) else ("name",)
+        rows = [_row(item, zone) for item in self[:_MAX_ROWS]]
+        more = [(f"… and {len(self) - _MAX_ROWS} more",)] if len(self) > _MAX_ROWS else []
+        return _table(headings, [*rows, *more])
 
 
-def _row(item: object) -> tuple[str, str, str]:
+def _row(item: object, zone: tzinfo | None) -> tuple[str, ...]:
     if not isinstance(item, dict):
-        return str(item), "", ""
+        return (str(item),)
     if item.get("type") == "directory":
         return f"{item['name']}/", "", ""
-    return str(item["name"]), human_size(item.get("size") or 0), human_time(item.get("mtime"))
+    return str(item["name"]), human_size(item.get("size") or 0), human_time(item.get("mtime"), zone)
 
 
 def address_of(config: Config) -> str:
@@ -80,9 +83,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def human_time(seconds: float | None) -> str:
-    """Format Unix seconds as local time: ``2024-05-06 07:08:09``; nothing if there are none."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
+def human_time(seconds: float | None, zone: tzinfo | None = None) -> str:
+    """Format Unix seconds as time of a zone, or as local time: ``2024-05-06 07:08:09``; nothing if there are none."""
+    return datetime.fromtimestamp(seconds, tz=zone).strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
 
 
 def human_size(count: float) -> str:

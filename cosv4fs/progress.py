@@ -218,7 +218,7 @@ class ByteBar:
             return
         total = None if self._unknown else self._total
         if self._bar is None:
-            scale = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+            scale = {"unit": "B", "unit_scale": True}
             self._bar = new_bar(desc=self._description, total=total, postfix=self._text or None, **scale)
         elif self._bar.total != total:
             _change_total(self._bar, total)

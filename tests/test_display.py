@@ -1,6 +1,7 @@
 """What notebooks show of filesystems, listings and transfers."""
 
 import pickle
+import time
 
 import fsspec
 import pytest
@@ -40,7 +41,23 @@ def test_a_listing_is_a_list_and_a_table(fs):
     assert "a&lt;b&gt;.csv" in html
     assert "1.5 KiB" in html
     assert fs.ls("shown/dir", detail=False) == [info["name"] for info in found]
-    assert "shown/dir/sub" in fs.ls("shown/dir", detail=False)._repr_html_()
+    names = fs.ls("shown/dir", detail=False)._repr_html_()
+    assert "shown/dir/sub" in names
+    assert names.count("<th ") == 1
+
+
+def test_a_listing_has_the_times_of_the_zone_that_it_names(monkeypatch):
+    if not hasattr(time, "tzset"):
+        pytest.skip("the zone of this system cannot be set")
+    monkeypatch.setenv("TZ", "XYZ-5")
+    time.tzset()
+    try:
+        html = Listing([{"name": "b/a", "type": "file", "size": 1, "mtime": 1_700_000_000.0}])._repr_html_()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "changed (XYZ)" in html
+    assert "2023-11-15 03:13:20" in html
 
 
 def test_a_long_listing_is_cut():
