@@ -1,4 +1,9 @@
-"""universal_pathlib: a `pathlib.Path` for any filesystem."""
+"""universal_pathlib: a `pathlib.Path` for any filesystem.
+
+Its general class has no anchor, so ``joinpath("/other")`` leaves the bucket. An entry point that names its `CloudPath`
+would not help: the protocols whose anchor is a bucket are a private list of its parser (0.3.10), and for any other
+`CloudPath` loses parts of a path.
+"""
 
 import pytest
 
