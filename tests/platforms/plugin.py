@@ -27,8 +27,6 @@ EXPECTED: dict[str, dict[str, list[str]]] = {
             "cli/test_configure.py::test_everything_else_in_the_file_stays",
             "cli/test_details.py::test_stat_of_other_filesystems",
             "cli/test_errors.py::test_local_files_that_cannot_be_removed",
-            "cli/test_links.py::test_an_unreadable_directory_does_not_end_everything",
-            "cli/test_links.py::test_rm_counts_what_cannot_be_removed",
             "cli/test_logs.py::TestFiles::test_is_private_appended_and_dated",
             "filesystem/test_local_files.py::test_hard_links_and_read_only_files",
             "filesystem/test_resume.py::test_the_journal_is_private",
