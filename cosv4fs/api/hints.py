@@ -19,12 +19,25 @@ def add_hints(error: CosError, config: Config) -> None:
     first = refused_before() if config.anon else ""
     if first and first not in text:
         # what was wrong with the keys is the cause: people read the beginning
-        error.strerror = f"{first}; another attempt, without keys (anon=True), failed as well: {text}"
+        error.strerror = first + _second_failure(error, first)
         return
     anonymous = _anonymous(error) if config.anon and not first else ""
     for hint in (_swapped_keys(error, config), anonymous, _other_service(error, config)):
         if hint and text and hint not in text:
             error.strerror = text = f"{text}; {hint}"
+
+
+def _second_failure(error: CosError, first: str) -> str:
+    """Return what to add to the text of a refusal about the attempt without keys that followed it.
+
+    Most callers do not know of it: it was pandas that passed ``anon=True``.
+    """
+    text = error.strerror or ""
+    if text.partition(" (")[0] in first:
+        # the first one had no keys, either
+        return ""
+    also = "; a second attempt, without keys, which pandas makes in this case, "
+    return f"{also}was refused, too" if isinstance(error, CosPermissionError) else f"{also}failed as well: {text}"
 
 
 def _anonymous(error: CosError) -> str:

@@ -220,5 +220,9 @@ def compressed_reply(response: Response, request: Request) -> AttemptError:
 
 
 def _page_text(body: bytes, response: Response) -> str:
-    """Return the beginning of a page as one line, without its tags and the space between them."""
-    return " ".join(quoted(_TAGS.sub(b" ", body[:2000]).decode("utf-8", "replace"), response).split())[:200]
+    """Return the beginning of a page as one line, without its tags, the space between them, and what it repeats.
+
+    The heading of an error page is usually its title.
+    """
+    texts = (quoted(part.decode("utf-8", "replace"), response).split() for part in _TAGS.split(body[:2000]))
+    return " ".join(dict.fromkeys(" ".join(words) for words in texts if words))[:200]
