@@ -182,7 +182,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         """Return whether the path is a directory; any failure but "not found" is raised (`refresh`: see `info`)."""
         return self.namespace.is_directory(self._path(path, refresh))
 
-    def ls(self, path: str, detail: bool = True, refresh: bool = False) -> list[Any]:
+    def ls(self, path: StrPath, detail: bool = True, refresh: bool = False) -> list[Any]:
         """List a directory or a file, by its path or URL; notebooks show the list as a table.
 
         Parameters
@@ -224,7 +224,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def walk(
         self,
-        path: str,
+        path: StrPath,
         maxdepth: int | None = None,
         topdown: bool = True,
         on_error: Any = "omit",
@@ -254,7 +254,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
 
     def find(
         self,
-        path: str,
+        path: StrPath,
         maxdepth: int | None = None,
         withdirs: bool = False,
         detail: bool = False,

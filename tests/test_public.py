@@ -70,6 +70,7 @@ fs.pipe_file(posix, bytearray(b"x"))
 fs.pipe(path, memoryview(b"x"))
 fs.touch(posix)
 assert_type(fs.sizes([posix]), list[int])
+fs.ls(posix), fs.find(posix), fs.walk(posix)
 fs.open(path, "wb", autocommit=False).commit()
 
 assert_type(fs.info(path), Info)
