@@ -236,7 +236,8 @@ class TestLeftoverEndpoints:
     def test_of_a_profile(self, service, monkeypatch, tmp_path):
         (tmp_path / "profiles.ini").write_text(f"[old]\nendpoint = {service.endpoint}\n")
         monkeypatch.setenv("COSV4_PROFILES", str(tmp_path / "profiles.ini"))
-        fs = self.filesystem("cosv4", profile="old")
+        # as above
+        fs = self.filesystem("cosv4", profile="old", read_timeout=58)
         assert f"at {service.endpoint}, from profile 'old'" in told(lambda: fs.ls("data"))
 
     def test_nobody_listens(self, protocol, monkeypatch, nowhere):
