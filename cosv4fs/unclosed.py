@@ -18,8 +18,8 @@ from typing import Protocol
 from cosv4fs.concurrency.background import run_in_background
 from cosv4fs.forking import PerProcess
 
-_EXIT_TIMEOUT = 1.0
-"""Seconds to wait at the end of the process for a background thread that is emitting a warning."""
+_EXIT_TIMEOUT = 10.0
+"""Seconds to wait at the end of the process for a background thread that is emitting warnings."""
 
 
 class Closable(Protocol):
@@ -62,14 +62,16 @@ def _warn_in_background() -> None:
 
 
 def _warn_all(texts: deque[str]) -> None:
-    with ExitStack() as stack, suppress(IndexError):
-        while True:
-            # also if a filter turns one into an exception; the stack makes its calls from the last to the first
-            stack.callback(_warn, texts.pop())
+    # all, also if a filter turns one into an exception
+    with ExitStack() as stack:
+        for _ in range(len(texts)):
+            stack.callback(_warn_next, texts)
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=1)
+def _warn_next(texts: deque[str]) -> None:
+    """Emit the oldest warning. The others stay, for whoever is faster: the process may end meanwhile."""
+    with suppress(IndexError):
+        warnings.warn(texts.popleft(), RuntimeWarning, stacklevel=1)
 
 
 def _warn_at_exit() -> None:

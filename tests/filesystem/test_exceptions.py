@@ -376,6 +376,24 @@ opened("transaction").close()
 with opened("sys.exit") as file:
     sys.exit()
 """
+HANGS = """
+import warnings
+from cosv4fs import unclosed
+from cosv4fs.concurrency.background import run_in_background
+unclosed._EXIT_TIMEOUT = 0.0
+lost, told, never = threading.Event(), threading.Event(), threading.Event()
+def show(message, *more):
+    told.set()
+    if threading.current_thread() is not threading.main_thread():
+        never.wait()
+    print(message, file=sys.stderr)
+warnings.showwarning = show
+run_in_background(lost.wait)
+for name in ("first", "second", "third"):
+    opened(name)
+lost.set()
+told.wait()
+"""
 NAMES = ["compressed", "cycle", "fsspec", "function", "module", "sys.exit", "thread", "transaction"]
 CLOSES = """
 late, discarded, parents, outer = map(opened, ["late", "discarded", "parents", "outer"])
@@ -406,6 +424,11 @@ def test_a_program_that_forgets_files_names_them(fs, second):
     at_exit = ["module", "compressed", "fsspec"]
     assert [name for name in named if name in at_exit] == at_exit
     assert second.find(BUCKET) == []
+
+
+def test_a_warning_that_takes_long_takes_no_other_along(fs):
+    """When the process ends, a thread may still be telling of one file: it was slow, and all were lost."""
+    assert re.findall(rf"{BUCKET}/dir/(\S+) ", ended(fs, HANGS)) == ["second", "third"]
 
 
 def test_a_program_that_closes_its_files_says_nothing(fs, second):
