@@ -158,7 +158,8 @@ def json_text(value: Any) -> str:
     JSON is exchanged in UTF-8. With any other encoding of standard output, all characters beyond ASCII are escaped, so
     that the document is the same in both.
     """
-    is_utf8 = lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    # there is no standard output if it was closed, which only the attempt to print reports
+    is_utf8 = lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
 
     def escaped(found: re.Match[str]) -> str:
         char = found[0]

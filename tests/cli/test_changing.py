@@ -254,6 +254,7 @@ def test_mv(run, fs):
     assert run("--json", "mv", "cosv4://data/a", "cosv4://data/into").json == {
         "files": [{"source": "cosv4://data/a", "target": "cosv4://data/into/a", "error": None}],
         "failed": 0,
+        "dry_run": False,
     }
     assert run("mv", "cosv4://data/*.txt", "cosv4://data/new/").code == 0
     assert run("mv", "-r", "cosv4://data/d", "cosv4://data/into").code == 0
