@@ -41,7 +41,9 @@ _MAX_FAILURES = 20
 @click.option("--no-overwrite", is_flag=True, help="Report target files with different content as failed.")
 @transfers
 @click.option("--scheduler", metavar="ADDRESS", help="Copy on a dask cluster: tcp://host:8786, or local to start one.")
-@click.option("--report", metavar="FILE", help="At the end, write one line per file: CSV for *.csv, else JSON.")
+@click.option(
+    "--report", metavar="FILE", help="At the end, write one line per file, replacing FILE: CSV for *.csv, else JSON."
+)
 @filters(links=True)
 @metadata_options
 @click.pass_obj
