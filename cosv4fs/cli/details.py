@@ -29,7 +29,7 @@ _ON_S3 = [row.s3 for row in ATTRIBUTES.values() if row.s3]
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.pass_obj
 def stat(session: Session, urls: tuple[str, ...]) -> None:
-    """Show all that is known about files or directories.
+    """Show everything that is known about files or directories.
 
     In buckets this includes the attributes (content type, headers, user metadata, permission) and an unfinished upload.
     """

@@ -79,7 +79,7 @@ def migrate_command(
 
     --scheduler uses workers with the same version of cosv4fs, the packages of both filesystems, and access to source
     and target (local paths: the same directory everywhere). Files of workers that die are tried again; a file that is
-    lost three times has failed. If the scheduler or all workers are lost, the command ends within a minute: repeat it.
+    lost three times fails. If the scheduler or all workers are lost, the command ends within a minute: repeat it.
     """
     if scheduler and sending.is_limited:
         raise click.UsageError("--bwlimit limits this process only, and cannot be used with --scheduler")

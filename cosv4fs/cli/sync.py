@@ -62,7 +62,7 @@ def sync(
     Otherwise checksums decide; without any, it is copied again. Messages count the files that times cannot compare.
 
     --delete removes nothing if a copy failed, nor what filters leave out. Nothing is changed if the source has no
-    files, unless --max-delete allows to remove all. In a coffer (cdcs://), files can be neither replaced nor deleted:
+    files, unless --max-delete allows removing all. In a coffer (cdcs://), files can be neither replaced nor deleted:
     those that differ are reported as failed. Empty directories are not created, and metadata is not compared.
     """
     if size_only and checksum:

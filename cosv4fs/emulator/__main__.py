@@ -221,7 +221,7 @@ def _add_dialects(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("dialects", "Where the documentation is unclear; the switches are listed below.")
     add = group.add_argument
     add("--dialect", action="append", metavar="NAME=VALUE", help="another variant of a disputed point (default: none)")
-    add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="as --dialect, of coffers (default: none)")
+    add("--coffer-dialect", action="append", metavar="NAME=VALUE", help="the same for coffers (default: none)")
 
 
 if __name__ == "__main__":
