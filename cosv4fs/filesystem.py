@@ -481,8 +481,8 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Download files, several at once; see fsspec for the rules on targets.
 
-        Existing files are replaced. With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size`
-        files are in flight, and of each at most `max_concurrency` ranges. The `callback` counts files.
+        Existing files are replaced. With `recursive`, whole directories, `maxdepth` levels deep; else they are left
+        out. At most `batch_size` files are in flight, of each `max_concurrency` ranges. The `callback` counts files.
 
         Two files with one target are refused before anything is sent (EINVAL), and lists of different length
         (ValueError). Symbolic links to files are followed only where they are named as targets, not in directories.
@@ -584,10 +584,10 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
     ) -> None:
         """Upload local files, several at once; see fsspec for the rules on targets.
 
-        With `recursive`, whole directories, `maxdepth` levels deep. At most `batch_size` files are in flight. Existing
-        files are replaced; ``mode="create"`` or ``overwrite=False`` makes them errors. `resume` continues interrupted
-        uploads of the same local files (see `put_file`). The `callback` counts files. Further keywords are attributes
-        of all files, such as ``content_type`` (see `open`), and `max_concurrency`: slices of each file in flight.
+        With `recursive`, whole directories, `maxdepth` levels deep; else they are left out. At most `batch_size` files
+        are in flight. Existing files are replaced; ``mode="create"`` or ``overwrite=False`` makes them errors. `resume`
+        continues interrupted uploads of the same local files (see `put_file`). The `callback` counts files. Further
+        keywords are attributes of all files (see `open`), and `max_concurrency`: slices of each file in flight.
 
         Two files with one target and invalid targets are refused before anything is sent (EINVAL), and lists of
         different length (ValueError). Links to directories, pipes and devices in a directory are left out, which raises
@@ -612,7 +612,7 @@ class ObjectFileSystem(AbstractFileSystem, Generic[C_co, N_co], metaclass=Filesy
         on_error: str | None = None,
         batch_size: int | None = None,
     ) -> None:
-        """Copy files, with `recursive` also directories, `maxdepth` levels deep; see fsspec for the rules on targets.
+        """Copy files, directories only with `recursive`, `maxdepth` levels deep; see fsspec for the rules on targets.
 
         Parameters
         ----------
