@@ -275,9 +275,9 @@ class BucketFileSystem(ObjectFileSystem[_C, BucketNamespace]):
         Parameters
         ----------
         **attributes : str or None
-            Attributes by the keywords of methods that write; any other name is that of user metadata, unless it looks
-            like a mistyped one (TypeError). ``metadata={"my-name": "text"}`` takes every name. None removes:
-            ``biz_attr`` becomes empty, and ``authority`` that of the bucket. A directory has only ``biz_attr``.
+            Attributes by their names (see `attributes`); any other name is that of user metadata, unless it looks like
+            a mistyped one (TypeError). ``metadata={"my-name": "text"}`` takes every name. None removes: ``biz_attr``
+            becomes empty, and ``authority`` that of the bucket. A directory has only ``biz_attr``.
 
         Raises
         ------

@@ -63,7 +63,7 @@ def cosv4_storage_options(cosv4_emulator: Emulator) -> dict[str, Any]:
 
 @pytest.fixture
 def cosv4_environment(cosv4_storage_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Set the variables of ``cosv4://`` and ``cosv3://`` for the test's emulator, and return them."""
+    """Set the variables of ``cosv4://`` and ``cosv3://`` for the test's emulator by `monkeypatch`, and return them."""
     return _set_variables("COSV4", cosv4_storage_options, monkeypatch) | _set_variables(
         "COSV3", cosv4_storage_options, monkeypatch
     )
@@ -95,7 +95,7 @@ def coffer_storage_options(coffer_emulator: CofferEmulator) -> dict[str, Any]:
 
 @pytest.fixture
 def coffer_environment(coffer_storage_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Set the variables of ``cdcs://`` for the test's coffers, and return them."""
+    """Set the variables of ``cdcs://`` for the test's coffers by `monkeypatch`, and return them."""
     return _set_variables("CDCS", coffer_storage_options, monkeypatch)
 
 
