@@ -23,6 +23,7 @@ import socket
 import ssl
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -282,6 +283,8 @@ class _Stack:
     def __init__(self, maxsize: int) -> None:
         self._most = maxsize
         self._items: list[Any] = []
+        # urllib3 does so itself since version 2; the collector would warn of each socket
+        weakref.finalize(self, _close, self._items)
 
     def get(self, block: bool = False, timeout: float | None = None) -> Any:
         """Return the connection that was added last; never wait."""
@@ -306,6 +309,11 @@ class _Stack:
     def qsize(self) -> int:
         """Return the number of connections."""
         return len(self._items)
+
+
+def _close(connections: Iterable[Any]) -> None:
+    for connection in filter(None, connections):
+        connection.close()
 
 
 def stacked_pools(manager: urllib3.PoolManager) -> dict[str, type[Any]]:

@@ -1,12 +1,14 @@
 """A connection serves the next request only when the reply before was read to its end: nothing of it comes later."""
 
 import contextlib
+import gc
 import http.client
 import json
 import re
 import socket
 import threading
 import time
+import warnings
 
 import pytest
 import urllib3
@@ -321,6 +323,18 @@ def test_headers_in_any_case_and_more_than_once(serve):
     assert (fetched.headers["X-a"], fetched.version.etag) == ("1, 2", '"1"')
     assert fetch(client) == b"abc"
     assert server.connections == 1
+
+
+def test_idle_connections_are_closed_with_their_client(monkeypatch):
+    """Version 1 of urllib3 leaves that to the collector, which warns of sockets that nobody has closed."""
+    monkeypatch.setattr("urllib3.connectionpool._close_pool_connections", lambda _pool: None, raising=False)
+    with KeepingServer(WHOLE) as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client = raw_client(server)
+        assert fetch(client) == DATA
+        del client
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 class SlowServer(KeepingServer):
