@@ -42,6 +42,9 @@ FAULTS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 _WITHOUT_BODY = (204, 304)
 """Statuses of replies that end with their head."""
 
+_MOST_TICKETS = 10
+"""Session tickets that a connection may bring before its first request: usual are two."""
+
 _LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 100
 """What a reply's head may have at most, as in `http.client`."""
@@ -361,16 +364,9 @@ class _Exchanges:
         if sock is None:
             return False
         is_tls = isinstance(sock, ssl.SSLSocket)
-        try:
-            if is_tls and self.is_unused:
-                # the session tickets, which follow a handshake, are read, and nothing else is there
-                sock.settimeout(0)
-                sock.recv(1)
-                return False
-        except ssl.SSLWantReadError:
-            pass
-        except OSError:
-            return False
+        if is_tls and self.is_unused:
+            sock.settimeout(0)
+            return _has_only_tickets(sock)
         # decrypted bytes may be buffered in the TLS layer
         return not (is_tls and sock.pending()) and not wait_for_read(sock, 0)
 
@@ -382,6 +378,18 @@ class _Exchanges:
             with suppress(OSError):
                 # a socket of ssl would turn TLS off first, for the thread that uses it
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _has_only_tickets(sock: ssl.SSLSocket) -> bool:
+    """Read the session tickets, which follow a handshake one by one; return whether nothing else is there."""
+    with suppress(OSError):
+        for _ in range(_MOST_TICKETS):
+            with suppress(ssl.SSLWantReadError):
+                sock.recv(1)
+                return False
+            if not wait_for_read(sock, 0):
+                return True
+    return False
 
 
 def _set_timeout(sock: Any, seconds: float) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
 
+from cosv4fs.api import connections
 from cosv4fs.concurrency import cancellation
 from tests import support
 from tests.security.servers import Certificate, TlsServer, TunnelProxy, http_reply
@@ -127,6 +128,18 @@ def shaken():
 
 
 def test_a_connection_that_was_opened_early_serves_the_next_request(certificate, shaken):
+    with TlsServer(certificate, OK) as server:
+        client = raw_client(server, verify=str(certificate.path))
+        client.open_connection()
+        shaken(server)
+        assert client.stat("b", "/dir/").modified == 2
+        assert server.handshakes == 1
+        client.close()
+
+
+def test_a_ticket_that_comes_a_moment_later_is_no_end_of_a_connection(certificate, shaken, monkeypatch):
+    came, look = [True], connections.wait_for_read
+    monkeypatch.setattr(connections, "wait_for_read", lambda *given: bool(came and came.pop()) or look(*given))
     with TlsServer(certificate, OK) as server:
         client = raw_client(server, verify=str(certificate.path))
         client.open_connection()
