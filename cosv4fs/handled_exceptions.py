@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import queue
 import sys
+from collections.abc import Collection
 from types import FrameType
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -32,6 +33,31 @@ def handled_exceptions() -> tuple[BaseException, ...]:
     return tuple(found)
 
 
+def failure_since(before: Collection[BaseException]) -> BaseException | None:
+    """Return the failure that is being handled, and was not yet when those of `before` were; None if there is none.
+
+    It may be the one in whose handler something has come to its end.
+    """
+    is_around = False
+    for error in handled_exceptions():
+        if any(error is known for known in before):
+            return None
+        if isinstance(error, _ENDS) and not leaves_block(error):
+            is_around = True
+        elif not is_around or _has_handler(error):
+            return error
+    return None
+
+
+def _has_handler(error: BaseException) -> bool:
+    """Return whether the frame that has caught an exception still runs; an iterator's, for example, has returned."""
+    frame: FrameType | None = sys._getframe(1)
+    handler = None if error.__traceback__ is None else error.__traceback__.tb_frame
+    while frame is not None and frame is not handler:
+        frame = frame.f_back
+    return frame is handler
+
+
 def concerns_caller(error: BaseException) -> bool:
     """Return whether the calling code may run because of a failure that is being handled.
 
@@ -39,8 +65,6 @@ def concerns_caller(error: BaseException) -> bool:
     generator, and would have thrown the exception into it if the generator had failed. Coroutines do not count, because
     a handler may await one that closes files.
     """
-    if isinstance(error, _ENDS) and not leaves_block(error):
-        return False
     # the frame in which an exception is handled is always the latest that was added to its traceback
     handler = None if error.__traceback__ is None else error.__traceback__.tb_frame
     frame: FrameType | None = sys._getframe(1)

@@ -6,7 +6,6 @@ import errno
 import io
 import operator
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from fsspec.spec import AbstractFileSystem
 
 from cosv4fs.concurrency.background import run_in_background, start_background
 from cosv4fs.errors import CosError, make_error
-from cosv4fs.handled_exceptions import caller_level, concerns_caller, handled_exceptions, leaves_block
+from cosv4fs.handled_exceptions import caller_level, concerns_caller, failure_since, handled_exceptions, leaves_block
 from cosv4fs.info import Info
 from cosv4fs.objectfile import ObjectFile
 from cosv4fs.transfer.writer import ObjectWriter
@@ -248,10 +247,8 @@ class CosWriter(ObjectFile, io.BufferedIOBase):
 
     def _failure_of_others(self) -> BaseException | None:
         """Return the exception because of which the file is probably being closed, or None."""
-        error = None if self._ends_well else sys.exc_info()[1]
-        if error is None or any(error is known for known in self._opened_during):
-            return None
-        return error if concerns_caller(error) else None
+        error = None if self._ends_well else failure_since(self._opened_during)
+        return error if error is not None and concerns_caller(error) else None
 
     def _finish(self) -> None:
         if self.closed:

@@ -90,6 +90,42 @@ def test_the_end_of_what_is_written_is_no_failure(fs, second, kind):
     assert second.cat_file(PATH) == b"all"
 
 
+class Shrinking:
+    """An iterator that finds its end by a failure, which it handles."""
+
+    def __next__(self):
+        try:
+            return [].pop()
+        except IndexError:
+            raise StopIteration  # noqa: B904  as many do
+
+
+@pytest.mark.parametrize("end", [partial(next, Shrinking()), partial(next, iter(())), queue.Queue().get_nowait])
+def test_an_end_in_the_handler_of_a_failure_does_not_hide_it(fs, second, end):
+    def close_at_the_end(file):
+        try:
+            end()
+        except (StopIteration, queue.Empty):
+            file.close()
+
+    file = fs.open(PATH, "wb")
+    file.write(b"part")
+    with pytest.warns(RuntimeWarning, match="OSError"):
+        try:
+            raise OSError("the source broke")
+        except OSError:
+            close_at_the_end(file)
+            # this one knows the failure
+            file = fs.open(PATH, "wb")
+            file.write(b"another")
+            close_at_the_end(file)
+    assert second.cat_file(PATH) == b"another"
+    file = fs.open(PATH, "wb")
+    file.write(b"all")
+    close_at_the_end(file)
+    assert second.cat_file(PATH) == b"all"
+
+
 def test_a_block_whose_file_was_discarded_raises(fs):
     with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="was discarded"), fs.open(PATH, "wb") as file:
         try:
