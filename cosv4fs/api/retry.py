@@ -179,12 +179,14 @@ class RetryPolicy:
             attempts.count += 1
 
     def retried(self, failure: AttemptError) -> str:
-        """Return how long, or how often, a failure was retried in vain, with the option that ended it; else nothing."""
+        """Return how long, or how often, a failure was retried in vain, with the limit that ended it; else nothing."""
         if failure.retries == 0 or failure.retry not in (Retry.YES, Retry.BACK_OFF):
             return ""
         if self.retries is not None and failure.retries >= self.retries:
             return f"retried {failure.retries} {'time' if failure.retries == 1 else 'times'} (max_retries)"
-        return f"retried for {round(failure.waited, None if failure.waited >= 1 else 1)} seconds (retry_deadline)"
+        is_unknown = failure.outage is not None and not failure.outage.was_reached and self.deadline > FIRST_CONTACT
+        limit = ", the limit for a host that has never answered" if is_unknown else " (retry_deadline)"
+        return f"retried for {round(failure.waited, None if failure.waited >= 1 else 1)} seconds{limit}"
 
 
 @dataclass(frozen=True)
