@@ -193,6 +193,7 @@ def test_pages_that_repeat_themselves(make, service):
         ("<html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>nginx</html>", "502 Bad Gateway nginx)"),
         ("<Error><Code>SlowDown</Code><Message>SlowDown</Message></Error>", "SlowDown)"),
         ("<Error><Code>SlowDown</Code><Message>Wait.</Message></Error>", "SlowDown: Wait.)"),
+        ("<Error><Message>Wait.</Message></Error>", "Wait.)"),
     ):
         service.faults.add(action=faults.HttpError(502, body=page))
         assert f"HTTP 502, {shown}" in told(lambda: fs.ls("data"))

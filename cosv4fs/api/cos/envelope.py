@@ -77,7 +77,7 @@ def _without_envelope(response: Response, request: Request, body: bytes) -> Atte
     meaning = meaning_of(response.status, _MEANINGS)
     if response.status == 404 and (request.absent_on_404 or name in ("NoSuchKey", "NoSuchBucket")):
         meaning = _NO_FILE
-    detail = f"{name}: {message}" if message not in ("", name) else name
+    detail = ": ".join(dict.fromkeys(part for part in (name, message) if part))
     if name == "InvalidRequest" and "Appid" in message:
         # its message, a missing header "Appid", would mislead: the appid is in the path
         meaning, detail = _no_bucket(request.path), name
