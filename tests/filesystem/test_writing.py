@@ -265,7 +265,9 @@ def test_a_folder_that_cannot_hold_temporary_files_is_told_before_anything_is_wr
 
 @pytest.mark.protocol(*EVERY)
 def test_local_folders_may_begin_with_the_home_folder(emulator, second, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    # the second on Windows
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     fs = fsspec.filesystem(second.protocol, **emulator.storage_options, spool_dir="~", journal_dir="~/journal")
     assert (fs.config.spool_dir, fs.config.journal_dir) == (str(tmp_path), os.path.join(tmp_path, "journal"))
 
