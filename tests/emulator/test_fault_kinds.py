@@ -120,7 +120,7 @@ def test_cut_requests_of_other_forms(emulator, client):
         with pytest.raises(GONE):
             client.post("/d/", "create", carrier=carrier)
     assert client.post("/d/", "create", carrier="json").code == 0
-    emulator.faults.add(op="nothing", action=faults.CutRequest())
+    emulator.faults.add(op="move", action=faults.CutRequest())
     assert client.raw("POST", "/nonsense", body=b"x").status == 400
     assert client.raw("POST", "/x", headers={"Content-Length": "x"}).status == 400
 
