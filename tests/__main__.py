@@ -10,6 +10,7 @@ the package index, runs beside all other checks.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,7 +95,7 @@ def checks(pytest_arguments: Sequence[str], *, quick: bool = False) -> dict[str,
     return every
 
 
-def run(arguments: list[str], output: IO[str] | None = None) -> int:
+def run(arguments: list[str], output: IO[bytes] | None = None) -> int:
     """Run one check and return its exit code; what it prints goes into a file, if one is given."""
     environment = dict(os.environ)
     # tests start hundreds of interpreters, each of which would compile the package
@@ -104,7 +105,7 @@ def run(arguments: list[str], output: IO[str] | None = None) -> int:
     return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, **streams).returncode
 
 
-def timed(arguments: list[str], output: IO[str] | None = None) -> tuple[int, float]:
+def timed(arguments: list[str], output: IO[bytes] | None = None) -> tuple[int, float]:
     """Run one check and return its exit code and how many seconds it took."""
     begin = time.monotonic()
     code = run(arguments, output)
@@ -113,7 +114,7 @@ def timed(arguments: list[str], output: IO[str] | None = None) -> tuple[int, flo
 
 def run_all(every: dict[str, list[str]]) -> dict[str, tuple[int, float]]:
     """Run checks, show what they print in their order, and return the exit code and the seconds of each."""
-    with ThreadPoolExecutor() as threads, tempfile.TemporaryFile("w+") as printed:
+    with ThreadPoolExecutor() as threads, tempfile.TemporaryFile() as printed:
         beside = {name: threads.submit(timed, command, printed) for name, command in every.items() if name == BESIDE}
         done: dict[str, tuple[int, float]] = {}
         for name, command in every.items():
@@ -121,7 +122,8 @@ def run_all(every: dict[str, list[str]]) -> dict[str, tuple[int, float]]:
             if name in beside:
                 done[name] = beside[name].result()
                 printed.seek(0)
-                print(printed.read(), end="", flush=True)
+                # whatever its encoding
+                shutil.copyfileobj(printed, sys.stdout.buffer)
             else:
                 done[name] = timed(command)
     return done

@@ -359,12 +359,13 @@ def test_commands_that_are_named_exist():
     ("failing", "code"),
     [({}, 0), ({"mypy": 2}, 2), ({"ruff": 1, "pytest": 5}, 1), ({"tests.packaging": 3}, 3)],
 )
-def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, failing, code):
+def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsysbinary, failing, code):
+    """What is printed beside is shown whatever its encoding."""
     ran = []
 
     def run(arguments, output):
         if output:
-            output.write("built\n")
+            output.write(b"built \xff\n")
         else:
             ran.append(arguments)
         return failing.get(arguments[0], 0)
@@ -373,9 +374,9 @@ def test_every_check_runs_and_the_first_failure_is_told(monkeypatch, capsys, fai
     assert checks.main(["-k", "demo"]) == code
     assert [arguments[0] for arguments in ran] == ["ruff", "ruff", "mypy", "pytest"]
     assert ran[3][-2:] == ["-k", "demo"]
-    shown = capsys.readouterr().out
-    assert "\n== package: tests.packaging --quick\nbuilt\n== summary\n" in shown
-    assert ("FAILED" in shown) == bool(code)
+    shown = capsysbinary.readouterr().out
+    assert b"\n== package: tests.packaging --quick\nbuilt \xff\n== summary\n" in shown
+    assert (b"FAILED" in shown) == bool(code)
 
 
 def test_quick_checks_leave_out_tests_that_exist(monkeypatch):
