@@ -127,8 +127,8 @@ def _is_refused(location: Location) -> bool:
     try:
         if S3 & location.protocols and hasattr(location.fs, "call_s3"):
             bucket, _, key = location.path.partition("/")
-            # replies to HEAD do not say why
-            location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+            # replies to HEAD do not say why; a policy may allow listings below the directory only
+            location.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{key}/" if key else "", MaxKeys=1)
         else:
             fresh_info(location)
     except PermissionError:

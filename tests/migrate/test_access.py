@@ -4,7 +4,8 @@ import errno
 import socket
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -21,6 +22,38 @@ def no_account(monkeypatch, tmp_path):
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "BOTO_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+class Archive(BaseHTTPRequestHandler):
+    """A bucket of 120 objects ``d/…`` that nobody may read, with a policy that lists only keys below ``d/``."""
+
+    protocol_version = "HTTP/1.1"
+    keys = tuple(f"d/{number}" for number in range(120))
+
+    def do_HEAD(self):
+        is_there = self.path == "/bucket" or self.path.removeprefix("/bucket/") in self.keys
+        self._reply(200 if is_there else 404, b"x")
+
+    def do_GET(self):
+        prefix = parse_qs(urlsplit(self.path).query).get("prefix", [""])[0]
+        if prefix != "d/":
+            self._reply(403, b"<Error><Code>AccessDenied</Code><Message>it is denied</Message></Error>")
+            return
+        rest = "<LastModified>2024-01-01T00:00:00Z</LastModified><ETag>0</ETag><Size>1</Size>"
+        rows = "".join(f"<Contents><Key>{key}</Key>{rest}</Contents>" for key in self.keys)
+        self._reply(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>".encode())
+
+    def _reply(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"0"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
 
 
 @contextmanager
@@ -108,3 +141,13 @@ def test_a_proxy_that_refuses(nowhere, tmp_path, monkeypatch):
         migrate(str(tmp_path), "s3://bucket/dir", options={"s3": options})
     reason = f"the S3 endpoint http://s3.invalid cannot be reached through the proxy {nowhere}: Connection refused"
     assert caught.value.strerror == reason
+
+
+def test_objects_that_alone_are_forbidden_below_a_prefix(tmp_path):
+    """Whether the credentials are still accepted is asked as the policy allows: by the prefix that was listed."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Archive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        options = {"s3": ACCOUNT | {"endpoint_url": f"http://127.0.0.1:{server.server_port}"}}
+        report = migrate("s3://bucket/d", str(tmp_path / "to"), options=options, manifest=tmp_path / "manifest")
+        server.shutdown()
+    assert (report.failed, report.copied) == (120, 0)
