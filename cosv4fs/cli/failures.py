@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -193,10 +193,10 @@ class FailureLog:
         self._refusals.note(failed=error is not None, refused=isinstance(error, PermissionError))
 
     @contextmanager
-    def recording(self, item: object = None) -> Iterator[None]:
-        """Record an exception of the block and continue; interrupts and bugs in this package propagate.
+    def recording(self, item: object = None, failed: Callable[[str], object] = lambda _message: None) -> Iterator[None]:
+        """Record an exception of the block, call `failed` with its message, and continue.
 
-        So does an `AccessLostError`, which may also follow the block.
+        Interrupts and bugs in this package propagate; also an `AccessLostError`, which may follow the block.
         """
         try:
             yield
@@ -205,7 +205,7 @@ class FailureLog:
         except Exception as error:
             if not _is_expected(error):
                 raise
-            self.record(error, item)
+            failed(self.record(error, item))
             self.end_item(error)
         else:
             self.end_item(None)

@@ -94,18 +94,19 @@ def _move_within(session: Session, locations: list[Location], new: Location, *, 
         RowPrinter(session, ["files"], needs_reader=dry_run) as report,
     ):
         for old, goal, is_directory in moves:
-            before, error = failures.count, None
-            with failures.recording():
+            row = partial(_report_move, report, old, goal)
+            with failures.recording(failed=row):
                 # what can be known before has been checked
                 if not dry_run:
                     _move(old, goal, is_directory)
                     progress.done(f"moved {old.url} to {goal.url}")
-            if failures.count > before:
-                error = failures.last
-            line = f"would move {old.url} to {goal.url}" if dry_run else ""
-            report.row("files", partial(dict, source=old.url, target=goal.url, error=error), line)
+                row(None, f"would move {old.url} to {goal.url}" if dry_run else "")
         report.finish({"failed": failures.count, "dry_run": dry_run})
     failures.exit()
+
+
+def _report_move(report: RowPrinter, old: Location, goal: Location, error: str | None, line: str = "") -> None:
+    report.row("files", lambda: {"source": old.url, "target": goal.url, "error": error}, line)
 
 
 def _move_by_copying(

@@ -130,10 +130,12 @@ class Session:
         first = list(islice(found, 1))
         self.has_answered = True
         with printing_json_list(error_row) as out:
-            for row in chain(first, found):
-                out.add(row)
-            for failed in failures.rows if failures else ():
-                out.add(failed)
+            try:
+                for row in chain(first, found):
+                    out.add(row)
+            finally:
+                for failed in failures.rows if failures else ():
+                    out.add(failed)
 
     def show_tree(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> None:
         """Print rows, each with its level, as a nested JSON list, as they come.

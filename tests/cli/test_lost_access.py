@@ -67,13 +67,16 @@ def test_a_command_ends_when_its_keys_are_no_longer_accepted(run, revoked, name)
     assert GOOD // 2 - JOBS <= int(told[1]) <= GOOD
 
 
-@pytest.mark.parametrize("name", ["cp", "rm with a filter", "check"])
+@pytest.mark.parametrize("name", ["cp", "mv", "rm with a filter", "check"])
 def test_json_output_says_so_too(run, revoked, name):
+    """After the files that failed before."""
     command, op = COMMANDS[name]
     revoked(op)
     done = run("--json", *command.split())
-    last = done.json[-1] if isinstance(done.json, list) else done.json
+    is_list = isinstance(done.json, list)
+    *rows, last = done.json if is_list else [*next(each for each in done.json.values() if each), done.json]
     assert (last["exit"], ADVICE in last["error"]) == (4, True)
+    assert sum(bool(row.get("error")) for row in rows) == done.err.count("the request is denied") >= 100
 
 
 @commands
