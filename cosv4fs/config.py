@@ -244,8 +244,10 @@ def _merged(
 
     The profile `unnamed` is the last of these places if no other profile is named.
     """
-    configured, given = _given(configured), _given(options)
-    own = {name: value for name, value in given.items() if name not in configured or configured[name] != value}
+    # before other names are replaced: the configuration may have used one
+    new = (name for name, value in options.items() if name not in configured or configured[name] != value)
+    own = _given({name: options[name] for name in new})
+    configured = _given(configured)
     environment = {
         name: os.environ[variable] for name, variable in variables_of(protocol).items() if os.environ.get(variable)
     }

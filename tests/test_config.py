@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import re
 
 import numpy as np
@@ -48,6 +49,13 @@ class TestPrecedence:
         monkeypatch.setenv("COSV4_REGION", "sh")
         assert resolve({**ACCOUNT, "region": "bj"}, {"region": "bj"}).region == "bj"
         assert resolve({**ACCOUNT, "region": "bj"}, {"region": "cd"}).region == "bj"
+
+    def test_an_option_may_have_another_name_in_fsspecs_configuration(self):
+        first, second = "http://localhost:1", "http://localhost:2"
+        for ours, theirs in itertools.permutations(("endpoint", "endpoint_url")):
+            assert resolve({**ACCOUNT, ours: first, theirs: second}, {theirs: second}).endpoint == first
+            with pytest.raises(ValueError, match="mean the same"):
+                resolve({**ACCOUNT, ours: first, theirs: second})
 
     def test_none_is_not_given(self, monkeypatch):
         monkeypatch.setenv("COSV4_REGION", "sh")
