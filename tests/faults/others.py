@@ -213,7 +213,7 @@ def _ready(bench: Bench, race: Race) -> Iterator[_Run]:
     with prepared(bench, race.case) as (at, place):
         race.begin(bench, at)
         run = _Run(bench, race, at, place)
-        for op, nth in race.refused.items():
+        for op, nth in race.refused.get(bench.protocol, {}).items():
             run.order(refusal, op, nth, times=None)
         yield run
 

@@ -100,8 +100,8 @@ class Race:
     kinds: str = "file"
     # what has happened before, after the case was set up: gets the bench and the place of the client under test
     begin: Callable[[Bench, Place], None] = _begin_nothing
-    # what is refused all the time, so that the case fails: operation of the API → from which request on
-    refused: Mapping[str, int] = field(default_factory=dict)
+    # what is refused all the time, so that the case fails: protocol → operation of the API → from which request on
+    refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     # it removes or replaces what it has asked about just before: only what happens in between is not noticed
     asks_first: bool = False
 
@@ -190,7 +190,11 @@ def _between_buckets(cases: Mapping[str, Case]) -> list[Race]:
 
 # -- uploads that fail, or continue others ---------------------------------------------------------------------------
 
-REFUSED = {"upload_slice_finish": 1, "upload_slice": 4, "CompleteMultipartUpload": 1}
+REFUSED = {
+    "cosv4": {"upload_slice_finish": 1},
+    "cosv3": {"upload_slice": 4},
+    "cdcs": {"CompleteMultipartUpload": 1},
+}
 # v3 may have the content of an earlier cell already: then only the move is left to be interrupted
 _BEFORE_THE_SECOND_SLICE = {"upload_slice_data": 2, "upload_slice": 3, "move": 1}
 _BEFORE_THE_END = {"upload_slice_finish": 1, "move": 1}
