@@ -60,8 +60,8 @@ def last(lines):
 def test_one_file(fs, options, tmp_path):
     local = tmp_path / "local"
     local.write_bytes(b"x" * 2048)
-    assert last(shown(lambda: fs.put_file(local, f"{BUCKET}/a"))) == ("put_file", "2.00k/2.00k", None)
-    assert last(shown(lambda: fs.get_file(f"{BUCKET}/a", tmp_path / "b"))) == ("get_file", "2.00k/2.00k", None)
+    assert last(shown(lambda: fs.put_file(local, f"{BUCKET}/a"))) == ("put_file", "2.05k/2.05k", None)
+    assert last(shown(lambda: fs.get_file(f"{BUCKET}/a", tmp_path / "b"))) == ("get_file", "2.05k/2.05k", None)
     quiet = fsspec.filesystem("cosv4", **options)
     assert shown(lambda: quiet.put_file(local, f"{BUCKET}/a")) == []
 
@@ -70,10 +70,10 @@ def test_many_files_have_one_bar_of_bytes(fs, tree, tmp_path):
     put = shown(lambda: fs.put(str(tree), f"{BUCKET}/tree", recursive=True))
     got = shown(lambda: fs.get(f"{BUCKET}/tree", str(tmp_path / "back"), recursive=True))
     # the total is known from the beginning; directories do not count
-    assert last(put[:1]) == ("put", "0.00/2.00M", "0/4 files")
-    assert last(put) == ("put", "2.00M/2.00M", "4/4 files")
-    assert last(got[:1]) == ("get", "0.00/2.00M", "0/4 files")
-    assert last(got) == ("get", "2.00M/2.00M", "4/4 files")
+    assert last(put[:1]) == ("put", "0.00/2.10M", "0/4 files")
+    assert last(put) == ("put", "2.10M/2.10M", "4/4 files")
+    assert last(got[:1]) == ("get", "0.00/2.10M", "0/4 files")
+    assert last(got) == ("get", "2.10M/2.10M", "4/4 files")
 
 
 def test_sizes_that_nobody_has_listed_are_found_on_the_way(fs, tree, tmp_path):
@@ -84,7 +84,7 @@ def test_sizes_that_nobody_has_listed_are_found_on_the_way(fs, tree, tmp_path):
     sources, targets = [f"{BUCKET}/tree/{name}" for name in names], [str(tmp_path / f"{n}") for n in range(3)]
     lines = shown(lambda: fs.get(sources, targets))
     assert last(lines[:1]) == ("get", "0.00", "0/3 files")
-    assert last(lines) == ("get", "40.0k/40.0k", "3/3 files")
+    assert last(lines) == ("get", "41.0k/41.0k", "3/3 files")
 
 
 def test_a_stale_size_is_corrected(fs, options, tree, tmp_path):
@@ -93,14 +93,14 @@ def test_a_stale_size_is_corrected(fs, options, tree, tmp_path):
     other = fsspec.filesystem("cosv4", **options, use_listings_cache=False)
     other.pipe_file(f"{BUCKET}/tree/a", bytes(100 * KIB))
     sources, targets = [f"{BUCKET}/tree/a", f"{BUCKET}/tree/empty"], [str(tmp_path / "1"), str(tmp_path / "2")]
-    assert last(shown(lambda: fs.get(sources, targets))) == ("get", "100k/100k", "2/2 files")
+    assert last(shown(lambda: fs.get(sources, targets))) == ("get", "102k/102k", "2/2 files")
 
 
 @pytest.mark.parametrize("action", [HttpError(503), Refuse(-94)], ids=["repeated", "begun again"])
 def test_what_is_sent_again_counts_once(fs, emulator, tree, wire, action):
     emulator.faults.add(op=wire.slice, nth=3, times=2, action=action)
     lines = shown(lambda: fs.put(str(tree), f"{BUCKET}/tree", recursive=True))
-    assert last(lines) == ("put", "2.00M/2.00M", "4/4 files")
+    assert last(lines) == ("put", "2.10M/2.10M", "4/4 files")
 
 
 def test_a_resumed_upload_counts_what_is_there(options, emulator, tree, wire):
@@ -109,7 +109,7 @@ def test_a_resumed_upload_counts_what_is_there(options, emulator, tree, wire):
     with pytest.raises(OSError, match="503"):
         fs.put_file(tree / "sub/large", f"{BUCKET}/large")
     emulator.faults.clear()
-    assert last(shown(lambda: fs.put_file(tree / "sub/large", f"{BUCKET}/large"))) == ("put_file", "1.97M/1.97M", None)
+    assert last(shown(lambda: fs.put_file(tree / "sub/large", f"{BUCKET}/large"))) == ("put_file", "2.07M/2.07M", None)
 
 
 def test_nothing_to_transfer_shows_no_bar(fs, tree, tmp_path):
@@ -149,13 +149,13 @@ def test_an_interrupted_bar_stops_no_other(fs, tree):
         other = threading.Thread(target=put, daemon=True)
         other.start()
         other.join(60)
-    assert "10.0k/10.0k" in out.getvalue()
+    assert "10.2k/10.2k" in out.getvalue()
 
 
 def test_files_that_are_not_displayed_get_few_lines(fs, tree):
     names = [f"{BUCKET}/{number}" for number in range(200)]
     put = shown(lambda: fs.put([str(tree / "a")] * 200, names))
-    assert last(put) == ("put", "1.95M/1.95M", "200/200 files")
+    assert last(put) == ("put", "2.05M/2.05M", "200/200 files")
     # at the beginning, every ten seconds, and at the end
     assert len(put) < 10
 
@@ -172,7 +172,7 @@ def test_bars_of_several_threads(fs, tree):
             thread.join()
 
     lines = shown(all_at_once, Terminal())
-    assert sum("4/4 files" in line and "2.00M/2.00M" in line for line in lines) >= 4
+    assert sum("4/4 files" in line and "2.10M/2.10M" in line for line in lines) >= 4
 
 
 def test_a_callback_of_ones_own_is_the_only_one(fs, tmp_path):
@@ -207,7 +207,7 @@ def test_notebooks_show_text_or_widgets_and_no_warnings(options, tree, tmp_path)
             text = kernel.outputs(CELL.format(options=options, tree=str(tree)))
             assert {kind for kind, content in text if kind != "execute_input"} <= {"stream", "status"}
             lines = "".join(content["text"] for kind, content in text if kind == "stream")
-            assert "2.00M/2.00M" in lines
+            assert "2.10M/2.10M" in lines
             assert "4/4 files" in lines
             assert "Warning" not in lines
             if find_spec("ipywidgets") is None:
@@ -219,7 +219,7 @@ def test_notebooks_show_text_or_widgets_and_no_warnings(options, tree, tmp_path)
             # the sizes were unknown at first
             assert 30.0 * KIB in [state.get("max") for state in states]
             texts = [str(state.get("value")) for state in states]
-            assert "30.0k/30.0k" in texts[-2]
+            assert "30.7k/30.7k" in texts[-2]
             assert "2/2" in texts[-2]
             assert states[-1] == {"bar_style": "success"}
         finally:
