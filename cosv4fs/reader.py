@@ -45,8 +45,7 @@ _BUFFER_SIZE = 64 * 1024
 class _Content:
     """One version of an object, read by ranges; thread-safe. A known size saves the request for the status.
 
-    Holds no reference to the file that reads it, so that an unclosed file is freed at once. A pickle is of the same
-    version, as far as it is known.
+    Holds no reference to the file that reads it, so that an unclosed file is freed at once.
     """
 
     def __init__(
@@ -72,8 +71,9 @@ class _Content:
         # of a small object, `fill` compares it
         self.read_hash = None if self.sha is None else ReadHash(size, fs.runtime.uploader.pool)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Content, (self._fs, self._path, self.size, self._guard.status, self._version.get(self._path))
+    def known(self) -> tuple[int, Mapping[str, object] | None, Version | None]:
+        """Return what another object needs to be of the same version, as far as it is known: size, status, version."""
+        return self.size, self._guard.status, self._version.get(self._path)
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return the bytes between two offsets."""
@@ -217,8 +217,8 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
     def __reduce__(self) -> tuple[Any, ...]:
         with self._exclusively():
             self._can_renew = False
-            arguments = self.fs, self.path, self.blocksize, self._cache_type, self._cache_options, None, self._content
-            return _copy, (self._buffer.position, *arguments)
+            caching = self.blocksize, self._cache_type, self._cache_options
+            return _copy, (self.fs, self.path, caching, self._content.known(), self._buffer.position)
 
     def _open_content(self, content: _Content) -> None:
         self._content = content
@@ -549,9 +549,10 @@ class CosReader(ObjectFile, AbstractBufferedFile, io.BufferedIOBase):  # type: i
                 run_in_background(partial(_empty, self.cache))
 
 
-def _copy(position: int, *arguments: Any) -> CosReader:
+def _copy(fs: Any, path: str, caching: tuple[Any, Any, Any], known: tuple[Any, ...], position: int) -> CosReader:
     """Return the file of a pickle; from the first call on it keeps to its version, as after any `seek`."""
-    file = CosReader(*arguments)
+    # not the content of the other file, also where `copy` needs no pickle: each hashes what it reads itself
+    file = CosReader(fs, path, *caching, content=_Content(fs, path, *known))
     file.seek(position)
     return file
 

@@ -1,5 +1,6 @@
 """Reading: whole, in parts, many at once; never a mixture, never a part of a local file."""
 
+import copy
 import errno
 import io
 import itertools
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosv4fs.emulator import Dialect
-from cosv4fs.emulator.faults import CutReply, HttpError
+from cosv4fs.emulator.faults import Corrupt, CutReply, HttpError
 from tests.filesystem.conftest import EVERY
 
 BUCKET = "test-1250000000"
@@ -128,6 +129,19 @@ def test_versions_are_never_mixed_by_a_copy(stored, second, size):
     with pickle.loads(copied) as copy, pytest.raises(OSError, match="replaced") as caught:
         copy.read()
     assert caught.value.errno == errno.ESTALE
+
+
+@pytest.mark.protocol(*COS)
+@pytest.mark.parametrize("made_by", [copy.copy, copy.deepcopy, lambda file: pickle.loads(pickle.dumps(file))])
+def test_copies_hash_what_they_read_each_alone(stored, emulator, wire, made_by):
+    with stored.open(PATH, block_size=256 * KIB) as file, made_by(file) as other:
+        emulator.faults.add(op=wire.download, action=Corrupt(), times=1)
+        file.read(256 * KIB)
+        emulator.faults.clear()
+        assert other.read(10) == CONTENT[:10]
+        with pytest.raises(OSError, match="SHA-1 mismatch"):
+            file.read()
+        assert other.read() == CONTENT[10:]
 
 
 @pytest.mark.protocol(*COS)
