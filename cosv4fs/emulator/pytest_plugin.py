@@ -8,7 +8,7 @@ indirect parameter:
 
 For code that has its credentials from the environment, ``cosv4_environment`` sets the variables.
 
-A fault that never happened is a warning: the test has not tried what it was to try.
+A fault that never happened, and was not removed, is a warning: the test has not tried what it was to try.
 
 Coffers come in the same way: ``coffer_emulator``, ``coffer_emulator_options``, ``coffer_storage_options`` and
 ``coffer_environment``.
