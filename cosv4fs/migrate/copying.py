@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -285,11 +286,13 @@ def stream(
         size = getattr(reader, "size", None)
         if size is not None:
             callback.set_size(size)
-        first = reader.read(BLOCK)
+        blocks = _blocks(reader, source, target)
+        # before the target is made
+        first = list(islice(blocks, 1))
         if source.capabilities.shows_attributes:
             metadata.show(reader.attributes)
         with _writing(target, size, metadata.keywords()) as writer:
-            count = _pump(_blocks(reader, source, target, first), writer.write, callback, (digest, *hashes))
+            count = _pump(chain(first, blocks), writer.write, callback, (digest, *hashes))
             if size is not None and count != size:
                 raise OSError(errno.EIO, f"read {count} bytes instead of {size}", source.url)
             watch.check()
@@ -348,15 +351,13 @@ def receive(
         return _pump(_blocks(reader, target=target), writer.write, callback)
 
 
-def _blocks(
-    reader: Any, source: Location | None = None, target: Location | None = None, first: bytes | None = None
-) -> Iterator[bytes]:
-    """Yield the blocks of a stream, of which the first may have been read already, at the rates that are allowed."""
+def _blocks(reader: Any, source: Location | None = None, target: Location | None = None) -> Iterator[bytes]:
+    """Yield the blocks of a stream, at the rates that are allowed."""
     sides = ((source, receiving), (target, sending))
     limits = [limit for side, limit in sides if side is not None and _is_limited_here(side, limit)]
     while True:
         began = [limit.now() for limit in limits]
-        block, first = reader.read(BLOCK) if first is None else first, None
+        block = reader.read(BLOCK)
         if not block:
             return
         yield block

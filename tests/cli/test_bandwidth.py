@@ -86,6 +86,17 @@ def test_both_directions_at_once(monkeypatch, effort):
     assert clock.now - 1000.0 == pytest.approx(4.0, abs=0.3)
 
 
+def test_a_file_of_one_block_in_both_directions(monkeypatch, fs):
+    """While it is received, nothing else is sent."""
+    fs.pipe_file("data/a", bytes(MIB))
+    clock = Clock(1000.0)
+    for limit in (sending, receiving):
+        for name, value in (("_clock", clock), ("_wait", clock.sleep), ("_free", 0.0), ("_rate", MIB)):
+            monkeypatch.setattr(limit, name, value)
+    copy_file(Location(fs, "data/a"), open_location("dir://b::memory://bandwidth"))
+    assert clock.now - 1000.0 == pytest.approx(1.0, abs=0.3)
+
+
 def test_little_is_read_ahead_at_a_low_rate(fs, file, run, received, monkeypatch):
     """What is fetched ahead shares the rate: sending would begin when all of it has come."""
     opened, real = [], type(fs).open
