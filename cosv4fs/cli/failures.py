@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from cosv4fs.cli.output import print_error, print_json, printable
+from cosv4fs.cli.output import json_document, print_error, printable, printing
 from cosv4fs.cli.process import TerminatedError, is_about_output, is_output_broken
 from cosv4fs.errors import CosError, MissingCredentialsError
 from cosv4fs.migrate.access import AccessLostError, Refusals
@@ -282,5 +282,5 @@ def _print_row(context: click.Context | None, error: BaseException) -> None:
     session = context.obj if context else None
     if session is None or not session.has_answered:
         # a broken standard output must not hide the error, which stderr shows, too
-        with suppress(OSError):
-            print_json(error_row(error))
+        with suppress(OSError), printing() as put:
+            put(json_document(error_row(error)))

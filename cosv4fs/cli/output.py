@@ -10,7 +10,7 @@ import shlex
 import sys
 from codecs import lookup
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unicodedata import category
 
@@ -63,33 +63,41 @@ def print_error(text: str) -> None:
     print_message(line)
 
 
-def _print_text(text: str) -> None:
+@contextmanager
+def printing() -> Iterator[Callable[[str], object]]:
+    """Yield the function that writes text into the buffer of standard output, and flush it at the end."""
     with standard_output():
-        click.echo(text, nl=False)
+        yield sys.stdout.write
+        sys.stdout.flush()
 
 
 class JsonWriter:
     """Prints one JSON document member by member, each on a line of its own; lists and objects may be nested.
 
-    What is known changes before a text is printed: an interrupt comes while it is flushed, and the document can still
-    be completed.
+    After an interrupt, the document can still be completed: what is known changes right before a text is in the buffer,
+    and the time is spent before that, or flushing.
 
     Parameters
     ----------
-    write : callable
-        Writes text to standard output.
+    printing : callable
+        Returns a context manager as `printing` does.
     """
 
-    def __init__(self, write: Callable[[str], None] = _print_text) -> None:
-        self._write = write
+    def __init__(self, printing: Callable[[], AbstractContextManager[Callable[[str], object]]] = printing) -> None:
+        self._printing = printing
         # what ends the lists and objects that are open
-        self._ends: list[str] = []
+        self._ends: tuple[str, ...] = ()
         self._is_first = True
 
     @property
     def is_open(self) -> bool:
         """Whether the document was begun and is not complete."""
         return bool(self._ends)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the document has ended."""
+        return not (self._ends or self._is_first)
 
     def add(self, value: Any, name: str | None = None) -> None:
         """Print a member, in an object with its name."""
@@ -102,28 +110,34 @@ class JsonWriter:
     def close(self, depth: int = 0) -> None:
         """End what is open below a depth: 0 is the document, and 1 its members."""
         while len(self._ends) > depth:
-            end, self._is_first, was_empty = self._ends.pop(), False, self._is_first
-            self._write(("" if was_empty else self._new_line()) + end + ("" if self._ends else "\n"))
+            *rest, end = self._ends
+            before = "" if self._is_first else _new_line(len(rest))
+            self._print(before + end + ("" if rest else "\n"), tuple(rest), is_first=False)
 
     def _next(self, text: str, name: str | None, end: str | None = None) -> None:
         before = "" if self._is_first else ","
         if self._ends:
-            before += self._new_line()
+            before += _new_line(len(self._ends))
         if name is not None:
             before += f"{json_text(name)}: "
-        self._is_first = end is not None
-        if end is not None:
-            self._ends.append(end)
-        self._write(before + text)
+        ends = self._ends if end is None else (*self._ends, end)
+        self._print(before + text, ends, is_first=end is not None)
 
-    def _new_line(self) -> str:
-        return "\n" + "  " * len(self._ends)
+    def _print(self, text: str, ends: tuple[str, ...], *, is_first: bool) -> None:
+        with self._printing() as put:
+            # Python looks for signals after calls only: none comes in between
+            self._ends, self._is_first = ends, is_first
+            put(text)
 
 
-def print_json(value: dict[str, Any] | list[Any]) -> None:
-    """Print a list or an object as a JSON document; at once, so that no interrupt leaves a part of it."""
+def _new_line(depth: int) -> str:
+    return "\n" + "  " * depth
+
+
+def json_document(value: dict[str, Any] | list[Any]) -> str:
+    """Return a list or an object as a JSON document, to be printed at once: no interrupt leaves a part of it."""
     parts: list[str] = []
-    writer = JsonWriter(parts.append)
+    writer = JsonWriter(lambda: nullcontext(parts.append))
     if isinstance(value, dict):
         writer.begin("{", "}")
         for name, member in value.items():
@@ -133,7 +147,7 @@ def print_json(value: dict[str, Any] | list[Any]) -> None:
         for member in value:
             writer.add(member)
     writer.close()
-    _print_text("".join(parts))
+    return "".join(parts)
 
 
 @contextmanager
@@ -143,13 +157,15 @@ def printing_json_list(row_of_error: Callable[[BaseException], dict[str, Any]]) 
     try:
         writer.begin("[", "]")
         yield writer
+        writer.close()
     except (Exception, KeyboardInterrupt) as error:
-        if not is_about_output(error):
+        if not (writer.is_complete or is_about_output(error)):
+            if not writer.is_open:
+                writer.begin("[", "]")
             writer.close(1)
             writer.add(row_of_error(error))
             writer.close()
         raise
-    writer.close()
 
 
 def json_text(value: Any) -> str:

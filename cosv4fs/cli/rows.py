@@ -10,11 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cosv4fs.cli.failures import error_row
-from cosv4fs.cli.output import JsonWriter
-from cosv4fs.cli.process import is_output_broken, standard_output
+from cosv4fs.cli.output import JsonWriter, printing
+from cosv4fs.cli.process import is_output_broken
 from cosv4fs.cli.session import Session
 
 if TYPE_CHECKING:
@@ -41,14 +39,15 @@ class RowPrinter:
     def __init__(self, session: Session, lists: Sequence[str], *, needs_reader: bool) -> None:
         self._session, self._lists, self._needs_reader = session, list(lists), needs_reader
         self._open = ""
-        self._out = JsonWriter(self._write)
+        self._out = JsonWriter(self._printing)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         # an error before the first row is the whole answer
-        if self._out.is_open and error is not None and not is_output_broken(error):
+        is_due = self._session.has_answered and not self._out.is_complete
+        if is_due and error is not None and not is_output_broken(error):
             self._end(error_row(error))
 
     def row(self, name: str, row: Callable[[], Any], line: str = "") -> None:
@@ -69,7 +68,7 @@ class RowPrinter:
 
     def _begin(self, name: str) -> None:
         """Begin a list, after those before it."""
-        if not self._session.has_answered:
+        if not self._out.is_open:
             self._session.has_answered = True
             self._out.begin("{", "}")
         while self._lists and self._open != name:
@@ -85,9 +84,10 @@ class RowPrinter:
             self._out.add(value, name)
         self._out.close()
 
-    def _write(self, text: str) -> None:
-        with self._watching(), standard_output():
-            click.echo(text, nl=False)
+    @contextmanager
+    def _printing(self) -> Iterator[Callable[[str], object]]:
+        with self._watching(), printing() as put:
+            yield put
 
     @contextmanager
     def _watching(self) -> Iterator[None]:

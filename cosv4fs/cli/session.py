@@ -16,12 +16,13 @@ from cosv4fs.buckets import CosV3FileSystem, CosV4FileSystem
 from cosv4fs.cli.failures import FailureLog, error_row
 from cosv4fs.cli.logs import NORMAL, QUIET
 from cosv4fs.cli.output import (
+    json_document,
     json_text,
     log,
-    print_json,
     print_line,
     print_message,
     printable,
+    printing,
     printing_json_list,
 )
 from cosv4fs.coffers import CofferFileSystem
@@ -175,8 +176,10 @@ class Session:
 
     def show_json(self, value: dict[str, Any] | list[Any]) -> None:
         """Print an object or a list as the JSON document of the command."""
-        self.has_answered = True
-        print_json(value)
+        document = json_document(value)
+        with printing() as put:
+            self.has_answered = True
+            put(document)
 
 
 def own_filesystem(fs: AbstractFileSystem) -> CosFileSystem | None:

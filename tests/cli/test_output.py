@@ -4,12 +4,12 @@ import io
 import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import pytest
 
-from cosv4fs.cli import main
+from cosv4fs.cli import main, output
 from tests.cli.conftest import plant
 
 PROTOCOLS = ("cosv4",)
@@ -140,23 +140,33 @@ def test_an_interrupted_tree_is_valid_json(run, here, monkeypatch, count):
     assert (len(done.json), done.out.count('"url"')) == (1 + bool(count), count)
 
 
-@pytest.mark.parametrize(
-    "command", [["ls", "d"], ["tree", "d"], ["find", "d"], ["sync", "-n", "d", "e"], ["check", "d", "e"]]
-)
-@pytest.mark.parametrize("nth", [*range(1, 7), -1])
-def test_an_interrupt_while_json_is_flushed(run, here, monkeypatch, command, nth):
+PRINTING = ("ls d", "tree d", "find d", "sync -n d e", "check d e", "cp d/a f", "migrate d g")
+"""Commands that print lists, nested lists, objects and reports."""
+
+
+@pytest.mark.parametrize("command", PRINTING)
+@pytest.mark.parametrize("nth", [*range(7), -1])
+@pytest.mark.parametrize("moment", ["before it is in the buffer", "while it is flushed"])
+def test_an_interrupt_while_json_is_printed(run, here, monkeypatch, command, nth, moment):
     plant(here, d__a="1", d__b="2", e__c="3")
-    echo, calls = click.echo, []
+    printing, calls, end = output.standard_output, [], None
 
-    def interrupted(text="", **settings):
-        echo(text, **settings)
-        if not settings.get("err"):
-            calls.append(text)
-            if len(calls) == nth or (nth == -1 and text.endswith("\n")):
-                raise KeyboardInterrupt
+    @contextmanager
+    def interrupted():
+        calls.append(moment)
+        if len(calls) == end and moment.startswith("before"):
+            raise KeyboardInterrupt
+        with printing() as stream:
+            yield stream
+        if len(calls) == end and moment.startswith("while"):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(click, "echo", interrupted)
-    done = run("--json", *command)
-    assert (done.code, bool(done.json)) == (130 if len(calls) >= nth else done.code, True)
+    monkeypatch.setattr(output, "standard_output", interrupted)
+    run("--json", *command.split())
+    count = len(calls)
+    end = count if nth == -1 else min(nth + 1, count)
+    calls.clear()
+    done = run("--json", *command.split())
+    assert (done.code, bool(done.json)) == (130, True)
     # the document may be complete already
-    assert nth not in (1, 2) or '"error": "interrupted"' in done.out
+    assert (end, moment[0]) == (count, "w") or '"error": "interrupted"' in done.out
