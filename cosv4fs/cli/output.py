@@ -125,7 +125,7 @@ class JsonWriter:
 
     def _print(self, text: str, ends: tuple[str, ...], *, is_first: bool) -> None:
         with self._printing() as put:
-            # Python looks for signals after calls only: none comes in between
+            # nothing is called in between: that is where Python handles signals
             self._ends, self._is_first = ends, is_first
             put(text)
 
