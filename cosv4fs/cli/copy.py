@@ -15,7 +15,7 @@ from cosv4fs.cli.process import standard_input, standard_output
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import Copier, planning, predict_copies, row_of, written_once
+from cosv4fs.cli.transfers import Copier, planning, row_of, written_once
 from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.copying import ByteProgress, receive, send
 from cosv4fs.migrate.locations import Location
@@ -91,10 +91,7 @@ def _copy_planned(session: Session, plan: Pairs, copier: Copier, dry_run: bool) 
         printer.row("files", lambda: row_of(pair, error), line)
 
     with RowPrinter(session, ["files"], needs_reader=dry_run) as printer:
-        if dry_run:
-            predict_copies(plan.pairs(), failures, record)
-        else:
-            copier.copy(plan.pairs(), (count, size), failures, record)
+        copier.copy(plan.pairs(), (count, size), failures, record, dry_run=dry_run)
         printer.finish({"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run} | copier.outcome())
     verb = "would copy" if dry_run else "copied"
     done = f"{verb} {copied:,} of {counted(count, 'file')}, {human_size(copied_size)}" + copier.summary()

@@ -23,7 +23,7 @@ from cosv4fs.cli.remove import (
 )
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import Session, transfers
-from cosv4fs.cli.transfers import Copier, predict_copies, row_of
+from cosv4fs.cli.transfers import Copier, row_of
 from cosv4fs.collisions import check_moves, check_targets
 from cosv4fs.display import counted
 from cosv4fs.localnames import LocalNames
@@ -136,10 +136,7 @@ def _move_by_copying(
                 report.row("files", lambda: row_of(pair, error), line)
 
         with RowPrinter(session, ["files"], needs_reader=dry_run) as report:
-            if dry_run:
-                predict_copies(plan.pairs(), failures, record)
-            else:
-                copier.copy(plan.pairs(), (count, size), failures, record)
+            copier.copy(plan.pairs(), (count, size), failures, record, dry_run=dry_run)
             for directory in directories if selection.is_everything and not (dry_run or failures.count) else ():
                 remove_emptied(directory)
             known = {"skipped_links": plan.skipped, "failed": failures.count, "dry_run": dry_run}

@@ -16,7 +16,7 @@ from cosv4fs.cli.metadata import metadata_options
 from cosv4fs.cli.progress import Progress
 from cosv4fs.cli.rows import RowPrinter
 from cosv4fs.cli.session import WRITE_ONCE, Session, for_each, transfers
-from cosv4fs.cli.transfers import Copier, planning, predict_copies, refusal_of, row_of
+from cosv4fs.cli.transfers import Copier, planning, refusal_of, row_of
 from cosv4fs.display import counted, human_size
 from cosv4fs.migrate.comparing import Comparison
 from cosv4fs.migrate.locations import Location, ThreadInstances
@@ -133,10 +133,8 @@ class _Update:
         copies = self._plan.pairs(with_reason=True)
         if not self._plan.target.capabilities.replaces_files:
             copies = self._without_differing(copies)
-        if self._dry_run:
-            predict_copies(copies, self._failures, self._record_copy)
-        else:
-            self._copier.copy(copies, self._plan.totals(with_reason=True), self._failures, self._record_copy)
+        totals = self._plan.totals(with_reason=True)
+        self._copier.copy(copies, totals, self._failures, self._record_copy, dry_run=self._dry_run)
 
     def _without_differing(self, copies: Iterator[Pair]) -> Iterator[Pair]:
         """Record the files of a write-once target that differ from their sources, and yield the others."""

@@ -59,8 +59,13 @@ class Copier:
         self._own = ThreadInstances()
         self._has_run = False
 
-    def copy(self, pairs: Iterable[Pair], totals: tuple[int, int], failures: FailureLog, record: Record) -> None:
-        """Copy the files of some pairs, of which the number and the bytes are given."""
+    def copy(
+        self, pairs: Iterable[Pair], totals: tuple[int, int], failures: FailureLog, record: Record, *, dry_run: bool
+    ) -> None:
+        """Copy the files of some pairs, of which the number and the bytes are given; a dry run only records them."""
+        if dry_run:
+            _predict(pairs, failures, record)
+            return
         self._has_run = True
         with self._progress as progress:
             progress.planned(*totals)
@@ -117,7 +122,7 @@ class Copier:
         return self._fallback_hint
 
 
-def predict_copies(pairs: Iterable[Pair], failures: FailureLog, record: Record) -> None:
+def _predict(pairs: Iterable[Pair], failures: FailureLog, record: Record) -> None:
     """Record what `Copier.copy` would, as far as it is known before anything is sent."""
     for pair in pairs:
         error = None

@@ -127,7 +127,8 @@ def shaken():
     return wait
 
 
-def test_a_connection_that_was_opened_early_serves_the_next_request(certificate, shaken):
+def assert_served_early(certificate, shaken):
+    """The first request takes the connection that was opened before."""
     with TlsServer(certificate, OK) as server:
         client = raw_client(server, verify=str(certificate.path))
         client.open_connection()
@@ -135,18 +136,16 @@ def test_a_connection_that_was_opened_early_serves_the_next_request(certificate,
         assert client.stat("b", "/dir/").modified == 2
         assert server.handshakes == 1
         client.close()
+
+
+def test_a_connection_that_was_opened_early_serves_the_next_request(certificate, shaken):
+    assert_served_early(certificate, shaken)
 
 
 def test_a_ticket_that_comes_a_moment_later_is_no_end_of_a_connection(certificate, shaken, monkeypatch):
     came, look = [True], connections.wait_for_read
     monkeypatch.setattr(connections, "wait_for_read", lambda *given: bool(came and came.pop()) or look(*given))
-    with TlsServer(certificate, OK) as server:
-        client = raw_client(server, verify=str(certificate.path))
-        client.open_connection()
-        shaken(server)
-        assert client.stat("b", "/dir/").modified == 2
-        assert server.handshakes == 1
-        client.close()
+    assert_served_early(certificate, shaken)
 
 
 def test_a_connection_that_was_opened_early_waits_while_a_large_body_is_sent(certificate, shaken):
