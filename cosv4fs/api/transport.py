@@ -98,7 +98,7 @@ class _Hosts:
         return Outage(age, was_reached, is_news)
 
     def forget_warnings(self) -> None:
-        """Have the next failure of an outage that goes on warned of again: somebody has interrupted what waited."""
+        """Forget which outages were warned of, so that the next failure warns: somebody has interrupted the wait."""
         self._warned.clear()
 
 
@@ -246,7 +246,7 @@ class Transport:
         return Timeout(usual.connect, usual.read * request.timeout_factor)
 
     def forget_warnings(self) -> None:
-        """Have outages that go on warned of again."""
+        """Forget which outages were warned of."""
         self._hosts.forget_warnings()
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ class Server:
                 hang_up(connection.socket)
 
     def stop(self, *, keeps_port: bool = False) -> None:
-        """Close every connection and wait for the requests in progress; who has the port kept frees it, or uses it."""
+        """Close every connection and wait for the requests in progress; a port that is kept is to be used or freed."""
         self._stopping.set()
         if keeps_port:
             self.mute()
